@@ -1,0 +1,466 @@
+# minutes: 25, 40
+# %% [markdown]
+# # Find the work your site repeats
+#
+# {{header}}
+#
+# 25 June 2009: Michael Jackson dies, and the world opens one Wikipedia article, a million times in an hour.
+# The page takes seconds to build, and at every edit the copy that was kept is dropped. So servers build the same article
+# at the same moment, again and again, until the site stops answering
+# ([the account of it](https://wikitech.wikimedia.org/wiki/Michael_Jackson_effect)).
+#
+# **You will see** how much of a day's database work your shop has done before, and what is left when it need not.
+# **You will learn** what a hit ratio is, what a cache removes that a second database only spreads, and how to choose what to keep.
+# **You need** notebook `00_start_here`, or eight minutes for it.
+#
+# New on the bench: `lab.replay` sends recorded traffic to the shop; `lab.scoreboard` draws what that cost.
+
+# %%
+import pandas as pd
+from tutorial_project.lab import boot, check, draw, predict, quiz, reveal
+
+lab = boot("01_why_cache")
+lab
+
+# %% [markdown]
+# ## A few minutes at noon · minute 1
+#
+# A day of this shop's traffic was recorded. We take 160 requests of it, from noon on: strangers and customers, two
+# languages, a dozen stores, and now and then somebody who buys. Here are five of them.
+
+# %%
+trace = lab.traffic(160)
+trace[["t", "user", "language", "method", "path"]].iloc[10:15]
+
+# %% [markdown]
+# Now the shop answers them all, one after the other: real middleware, real views, real SQL. Nothing is kept anywhere.
+
+# %%
+requests = lab.replay(trace)
+requests.groupby("page")["queries"].agg(["count", "sum"]).sort_values("sum", ascending=False).head(4)
+
+# %% [markdown]
+# `count` is how often a page was asked for, `sum` the queries that took. This is the course's **scoreboard**, which every
+# notebook from here on shows: on the right, database queries per 1,000 requests; on the left, room for something to be proud of.
+
+# %%
+lab.scoreboard(no_cache=requests)
+
+# %% [markdown]
+# ## The fastest query · minute 4
+#
+# Three pages, each asked for twice. Between the two visits nothing happens, except that Django keeps the page.
+
+# %%
+from django.views.decorators.cache import cache_page
+from tutorial_project.shop import views
+
+keep_a_minute = cache_page(60)
+home = lab.mount("kept/", keep_a_minute(views.home))
+shelf = lab.mount("kept/<slug:slug>/", keep_a_minute(views.category)).replace("<slug:slug>", "kitchen")
+found = lab.mount("kept/search/", keep_a_minute(views.search)) + "?q=lamp"
+
+# %% tags=["claim:W1", "answer"]
+lab.empty_cache()
+cold, warm = ([lab.visit(page) for page in (home, shelf, found)] for visit in range(2))
+twice = {"cold": [v.queries for v in cold], "warm": [v.queries for v in warm]}
+pd.DataFrame(twice, index=["home", "shelf", "search"])
+
+# %% [markdown]
+# **N, then 0.** Not a faster query: none. What that is worth in time depends on your machine. On this one, in milliseconds:
+
+# %% tags=["nbval-ignore-output"] why="milliseconds"
+pd.DataFrame({"cold": [v.seconds * 1000 for v in cold], "warm": [v.seconds * 1000 for v in warm]}, index=twice and ["home", "shelf", "search"]).round(1)
+
+# %%
+print(f"The home page is at least 5 times faster warm: {cold[0].seconds > 5 * warm[0].seconds}")
+
+# %% [markdown]
+# > **Keep this.** The fastest query is the one that is never run.
+#
+# ## Asked before · minute 8
+#
+# Was that a trick, with the same page twice? Go back to noon, where 160 different requests came in. Each line of SQL they
+# caused is on record, with its values in it. Some were sent to the database before, to the letter.
+
+# %%
+predict("01.repeats", "What share of the SQL had been sent before, byte for byte?", ["a tenth", "a third", "two thirds"])
+
+# %% tags=["answer"]
+draw.barcode(requests, "after the first few requests almost every statement of a page repeats an earlier one")
+
+# %% tags=["answer"]
+repeated = draw.repeated(requests)
+share = sum(repeated) / len(repeated)
+guesses = {"a tenth": 0.1, "a third": 1 / 3, "two thirds": 2 / 3}
+reveal("01.repeats", min(guesses, key=lambda guess: abs(guesses[guess] - share)))
+print(f"{share:.2f} of {len(repeated):,} statements")
+
+# %% [markdown]
+# Orange is work that was done before. And this counts only the letter: a session lookup carries the current time, so
+# it never repeats, although it asks the same again.
+#
+# Whose work is it? Three kinds that every shop has: the home page, the same for every visitor; the permissions of
+# whoever is signed in, looked up on every request; and one aggregate, the ranking of what sells.
+
+# %% tags=["claim:W2", "answer"]
+sent = requests.explode("sql")[["page", "sql"]].assign(repeated=repeated)
+kinds = {
+    "home page": sent["page"] == "home",
+    "permissions": sent["sql"].str.contains("auth_permission"),
+    "the ranking": sent["sql"].str.contains("SUM") & sent["sql"].str.contains("LIMIT 20"),
+}
+rows = {kind: sent[of]["repeated"].agg(["count", "mean"]) for kind, of in kinds.items()}
+pd.DataFrame(rows).T.rename(columns={"count": "statements", "mean": "sent before"}).astype(float).round(2)
+
+# %% [markdown]
+# **What just happened.** Every visitor of the home page had it built anew, from the same rows. And the ranking reads a
+# hundred thousand order lines each time to find the same twenty products.
+#
+# Suppose a cache stood in front of the ranking. All but the first look-up would find the answer there: a **hit**. The first
+# would not: a **miss**. The share of hits has a name, and the left side of the scoreboard is about nothing else:
+#
+# > **Keep this.** Hit ratio = hits ÷ (hits + misses). Work that repeats is the only work a cache can take away.
+#
+# ## Removed, or spread · minute 13
+#
+# There is another way out of too many queries: a second database. Here are both. `databases=2` really reads every other
+# page from a copy. `lab.keep` keeps the answers of three of the shop's functions for ten minutes:
+# the ranking, the best of each shelf, and the sidebar.
+
+# %%
+predict("01.second", "With a second database, how many queries do the two get together?", ["half as many", "the same number"])
+
+# %% tags=["answer"]
+two = lab.replay(trace, databases=2)
+lab.keep("popular_products", "best_of_category", "sidebar_popular")
+kept = lab.replay(trace)
+lab.restore()
+
+# %% [markdown]
+# At 100 requests a second, each database gets this many queries a second:
+
+# %% tags=["claim:W3", "answer"]
+def per_second(run, database):
+    return 100 * sum(on.get(database, 0) for on in run["on"]) / len(run)
+
+
+ways = {"no cache, 1 database": requests, "no cache, 2 databases": two, "cache, 1 database": kept}
+load = pd.DataFrame({way: {"first": per_second(run, "default"), "second": per_second(run, "replica")} for way, run in ways.items()}).T
+load.assign(together=load.sum(axis=1)).round(0).astype(int)
+
+# %% tags=["answer"]
+apart = abs(load.sum(axis=1).iloc[1] / load.sum(axis=1).iloc[0] - 1)
+reveal("01.second", "the same number" if apart < 0.01 else "half as many")
+
+# %% [markdown]
+# The second database took half of the queries off the first one. It removed none. The cache did.
+#
+# How many requests a second does that buy? Take the database work of each request as it was measured, let requests arrive
+# at random and wait for a free database, and raise the rate until more than one in twenty waits too long: longer than ten
+# average requests' work.
+
+# %%
+from tutorial_project.lab.capacity import highest_rate, work_ms
+
+work = {way: work_ms(run, prices=requests) for way, run in ways.items()}
+bound = 10 * sum(work["no cache, 1 database"]) / len(requests)
+databases = {"no cache, 1 database": 1, "no cache, 2 databases": 2, "cache, 1 database": 1}
+rates = {way: highest_rate(work[way], bound, databases[way]) for way in ways}
+
+# %% tags=["nbval-ignore-output"] why="rates follow from milliseconds"
+draw.bars({way: round(rate) for way, rate in rates.items()}, "the cache carries a higher rate than two databases", ylabel="requests a second")
+
+# %% tags=["claim:W3", "answer"]
+one, spread, removed = rates.values()
+print(f"Two databases carry between 1.5 and 4 times the rate of one: {1.5 < spread / one < 4}")
+print(f"One database behind a cache carries at least 4 times the rate: {removed > 4 * one}")
+print(f"It carries more than two databases do: {removed > spread}")
+print("One database, two databases, and a cache were measured; a day of work against a month of it cannot be, and is not claimed.")
+
+# %% [markdown]
+# **What just happened.** Two queues drain faster than one, and waiting shrinks by more than half. But every query is still
+# there, and the next doubling of visitors needs the next pair of databases. What a cache takes away stays away, whatever comes.
+#
+# You may have heard that a day of caching buys a month of scaling. That sentence cannot be tested, here or anywhere: it
+# depends on who does the work. The three rates above can.
+#
+# > **Keep this.** Scaling spreads the load. Caching removes it. Remove first, then spread what is left.
+#
+# ## What to keep · minute 18
+#
+# Those three functions were no lucky guess. A survey replays noon once more and watches each function that the pages ask:
+# how often it is called with a question asked before (`repeats`), how often the answer to the same question was another
+# one than last time (`changes`), and what it costs the database.
+
+# %%
+survey = lab.survey(trace)
+survey.sort_index()[["calls", "repeats", "changes", "queries"]]
+
+# %% [markdown]
+# A good candidate is expensive, repeated and stable, all at once. So multiply and divide: **score = cost × repeats ÷
+# (1 + changes)**. Cost is in milliseconds of database work, so your numbers will differ from anybody else's:
+
+# %% tags=["nbval-ignore-output"] why="costs are milliseconds"
+survey[["ms", "repeats", "changes", "score"]].round(1)
+
+# %% [markdown]
+# The order is what counts. It is the list that this course works through. Are its first rows really the ones to keep? Keep
+# the first three, and measure; then keep three that stand far down, and measure again.
+
+# %%
+predict("01.bottom", "Three functions from the lower half are kept. What share of the database's work is gone?", ["none to speak of", "about a quarter", "most"])
+
+# %% tags=["claim:W4", "answer"]
+unlikely = ["product_detail", "product_reviews", "search_products"]
+lab.keep(*unlikely)
+in_vain = lab.replay(trace)
+lab.restore()
+print("The first three:", sorted(survey.index[:3]))
+print("The other three stand in the lower half:", set(unlikely) <= set(survey.index[len(survey) // 2 :]))
+print("Queries, nothing kept:", requests["queries"].sum())
+print("Queries, first three kept:", kept["queries"].sum(), "- the other three:", in_vain["queries"].sum())
+
+# %% tags=["claim:W4", "answer"]
+before = sum(work_ms(requests, prices=requests))
+gone = {name: 1 - sum(work_ms(run, prices=requests)) / before for name, run in (("first", kept), ("other", in_vain))}
+print(f"Keeping the first three removes more than 60 % of the database's work: {gone['first'] > 0.6}")
+print(f"Keeping the other three removes less than 3 % of it: {gone['other'] < 0.03}")
+reveal("01.bottom", "none to speak of" if gone["other"] < 0.03 else "about a quarter")
+
+# %% [markdown]
+# **What just happened.** Same effort, same three lines, same hits in a cache. One choice empties the database's queue, the
+# other leaves it as it was. A cache that is busy is not yet a cache that helps.
+#
+# > **Keep this.** Keep what is expensive, repeated and tolerably stable. Measure all three before you keep anything.
+#
+# ### Play with it
+#
+# Keep what you like, for as many requests as you like. Can you find two functions that beat the first three of the table?
+
+# %% tags=["knobs"]
+names = ["popular_products", "navigation"]
+requests_played = 60
+
+lab.keep(*names)
+played = lab.replay(trace.head(requests_played))
+lab.restore()
+played[["queries", "hits", "misses"]].sum()
+
+# %% [markdown]
+# ### Exercise 1.1 (5 minutes): the cache that never saves a query
+#
+# A colleague keeps the new products in the cache, "and it changed nothing". It did not: every call still sends the query.
+# Run the check to see, then mend the function. It should return the same eight products.
+
+# %% tags=["exercise"]
+from django.core.cache import cache
+from tutorial_project.shop.models import Product
+
+
+def new_products():
+    # solution-begin
+    newest = Product.objects.order_by("-created_at", "-pk")[:8]
+    return cache.get_or_set("new_products", lambda: list(newest), 600)
+    # solution-end
+    # starter: newest = Product.objects.order_by("-created_at", "-pk")[:8]
+    # starter: return cache.get_or_set("new_products", list(newest), 600)
+
+# %%
+check("1.1", new_products)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>When is <code>list(newest)</code> computed: before <code>get_or_set</code> is called, or inside it?</details>
+# <details><summary>Hint 2</summary><code>get_or_set</code> takes a value, or a function that it calls on a miss.</details>
+# <details><summary>Hint 3</summary>Hand it <code>lambda: list(newest)</code>.</details>
+# <details><summary>What you should see</summary>"1.1 Right", with 1 query for the first call and 0 for the next three.</details>
+#
+# ### Exercise 1.2 (10 minutes): your first entry
+#
+# Take the first row of the table. Write `popular_products`, which returns the first twenty products of
+# `Product.objects.expensive_ranking()` as a list, with their store and category (`select_related("tenant", "category")`),
+# kept under the key `popular_products` for ten minutes.
+
+# %% tags=["exercise"]
+def popular_products():
+    # solution-begin
+    ranking = Product.objects.expensive_ranking().select_related("tenant", "category")
+    return cache.get_or_set("popular_products", lambda: list(ranking[:20]), 600)
+    # solution-end
+    # starter: return ...  # your get_or_set here
+
+# %%
+check("1.2", popular_products)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary><code>cache.get_or_set(key, function, seconds)</code>: three things, and the second is not called by you.</details>
+# <details><summary>Hint 2</summary>What is stored should be rows, not a question: make a list of them inside the function.</details>
+# <details><summary>Hint 3</summary><code>cache.get_or_set("popular_products", lambda: list(…[:20]), 600)</code></details>
+# <details><summary>What you should see</summary>"1.2 Right", with the queries of the first call and of the next ones, and the seconds that are left on the key.</details>
+#
+# Now let the shop use yours. If the exercise is not done yet, the two bars below are equal.
+
+# %% tags=["answer"]
+lab.swap("popular_products", popular_products)
+after = lab.replay(trace)
+lab.scoreboard(no_cache=requests, yours=after, first_three=kept)
+
+# %% [markdown]
+# One of 13 functions is kept, and the bar moves by a query for each visit to the home page. In work it is more than it
+# looks: that one query was the dearest of all. Notebook 13 comes back to this: queries and work are not the same.
+
+# %% [markdown]
+# ### Two questions
+
+# %%
+quiz("01.1")
+
+# %%
+quiz("01.2")
+
+# %% [markdown]
+# ## Recap · minute 24
+#
+# The scoreboard above is the recap: from no cache, to yours, to the first three rows of the table.
+#
+# | the decision | is this worth keeping? |
+# |---|---|
+# | when | it is expensive **and** repeated **and** may be a little old |
+# | cost | one look-up on every call, memory, and a value that can be out of date |
+# | how it fails | kept, busy and useless: many hits on something that was never expensive |
+# | settings | none beyond `CACHES`; the seconds stand in each `get_or_set` |
+#
+# **Tomorrow at work** (10 minutes): log the SQL of your busiest page for a few minutes
+# (`LOGGING` with `django.db.backends`, or your database's own statement statistics), sort, and count the doubles:
+# `sort queries.log | uniq -c | sort -rn | head`. The first line is your first candidate.
+
+# %% [markdown] tags=["instructor"]
+# **For the instructor.** 25 minutes: four for the boot and the scoreboard, four for cold and warm, five for the bar code, five
+# for removed or spread, five for the table; exercise 1.1 in class, 1.2 at home if time is short.
+#
+# *Likely misconceptions.* "The database has a cache of its own, so repeats are free": it keeps pages of data in memory, and
+# still sorts and adds up a hundred thousand rows. "Two databases, half the load": half each. "A high hit ratio means a good
+# cache": the lower half of the table has hits too.
+#
+# *Discussion of the second question.* Let somebody defend a hit ratio of 0.99, then ask what the query cost.
+
+# %% [markdown]
+# ## Deeper · minute 25
+#
+# ### Break it
+#
+# The ranking is kept, and a clerk halves the price of the product that sells best. What does the front page say, and what
+# the product's own page?
+
+# %%
+lab.restore()
+lab.restore_database()
+lab.keep("popular_products")
+best = Product.objects.expensive_ranking().select_related("tenant").first()
+clerk = best.tenant.customers.filter(user__groups__name="staff").first().user.username
+lab.visit("/")
+lab.visit(f"/product/{best.pk}/price/", who=clerk, data={"price": best.price / 2}).status
+
+# %%
+predict("01.stale", "Which price does the front page's ranking show now?", ["the old one", "the new one"])
+
+# %% tags=["answer"]
+shown = cache.get("popular_products")[0].price
+true = Product.objects.get(pk=best.pk).price
+reveal("01.stale", "the old one" if shown == best.price != true else "the new one")
+print(f"The entry differs from the database: {shown != true}, and the front page says so: {str(shown) in lab.visit('/').text}")
+
+# %% [markdown]
+# No error, no log line; the page is fast. You would have noticed when a customer paid less than the front page said, or when a
+# clerk asked why the sale "does not work". Storing was one line. Knowing when it stopped being true is most of this course:
+# notebooks `06` to `08`.
+#
+# ### The queue, drawn
+#
+# The rates above came from a queue. Here is the whole curve: how long all but one in twenty wait, as visitors get more.
+
+# %% tags=["nbval-ignore-output"] why="milliseconds"
+from tutorial_project.lab.capacity import latencies, percentile
+
+top = max(rates.values())
+steps = [top * step / 12 for step in range(1, 13)]
+curves = {way: (steps, [percentile(latencies(work[way], rate, databases[way]), 0.95) for rate in steps]) for way in ways}
+draw.lines(curves, "waiting explodes first for one database, then for two, last behind the cache", xlabel="requests a second", ylabel="ms, 95th percentile", yscale="log", title="Waiting for the database")
+
+# %% [markdown]
+# Each curve is flat, then turns up at once. That is why a site seems fine until the evening on which it is not.
+#
+# A queue is a model. So here are four visitors at once on the real thing, for a second each way, against the home page: no
+# arithmetic, only threads, Django, the database and the cache server.
+
+# %% tags=["nbval-ignore-output"] why="real concurrency"
+lab.restore()
+uncached = lab.rush("/", visitors=4, seconds=1.0)
+lab.keep("popular_products", "best_of_category", "sidebar_popular")
+cached = lab.rush("/", visitors=4, seconds=1.0)
+lab.restore()
+len(uncached), len(cached)
+
+# %%
+print(f"With the first three kept, at least twice as many pages were served: {len(cached) > 2 * len(uncached)}")
+
+# %% [markdown]
+# ### Exercise 1.3 (10 minutes): the hit ratio
+#
+# A replay has a column `uses`: for each request, a dict of cache use to (hits, misses). Write `hit_ratio(run, use)`, the hit
+# ratio of one cache use over a whole replay; 0.0 where it was never looked up.
+
+# %% tags=["exercise"]
+def hit_ratio(run, use):
+    # solution-begin
+    looks = [uses.get(use, (0, 0)) for uses in run["uses"]]
+    hits, misses = (sum(look[i] for look in looks) for i in (0, 1))
+    return hits / (hits + misses) if hits + misses else 0.0
+    # solution-end
+    # starter: return ...  # hits / (hits + misses), over all requests
+
+# %%
+check("1.3", hit_ratio)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Sum the hits of all requests first, and the misses; divide once, at the end.</details>
+# <details><summary>Hint 2</summary>A request that never looked has no entry in its dict: <code>uses.get(use, (0, 0))</code>.</details>
+# <details><summary>Hint 3</summary>Nothing looked up: nothing to divide by.</details>
+# <details><summary>What you should see</summary>"1.3 Right", with the hit ratio of the ranking at noon.</details>
+#
+# ### The flash sale
+#
+# At eight in the evening one product is on sale, and everybody opens it. Does more of the work repeat, or less?
+
+# %%
+evening = lab.replay(lab.traffic(80, start="20:02"))
+marks = draw.repeated(evening)
+hot = evening["path"].value_counts().head(1)
+print(f"most asked for: {hot.index[0]}, {hot.iloc[0]} of {len(evening)} requests; {sum(marks) / len(marks):.2f} of the SQL was sent before")
+
+# %% [markdown]
+# The more people want the same, the more a cache removes. The worst evening for a shop without one is the best for a shop
+# with one, as long as the entry does not expire in the middle of it: notebook `09_stampedes`.
+#
+# ### In production
+#
+# - Which library: none yet. Django's `cache` and your database's own statistics
+#   ([pg_stat_statements](https://www.postgresql.org/docs/current/pgstatstatements.html)) are enough to draw up the table.
+# - Monitoring: repeats and cost per statement are in those statistics; changes are the writes to the tables it reads.
+# - Limits: traffic that repeats at noon may not at night. Draw up the table from a day, not from a minute.
+#
+# ### Further reading
+#
+# - Breslau, Cao, Fan, Phillips, Shenker, [Web Caching and Zipf-like Distributions](https://pages.cs.wisc.edu/~cao/papers/zipf-implications.html)
+#   (INFOCOM 1999): why a few pages get most of the visits; the recorded day is built on its exponent.
+# - [Wikipedia's account](https://wikitech.wikimedia.org/wiki/Michael_Jackson_effect) of June 2009, and
+#   [an engineer's, the morning after](https://dom.as/tag/downtime/): what repeated work looks like from inside.
+# - Harchol-Balter, *Performance Modeling and Design of Computer Systems* (2013): the queue above, done properly.
+
+# %% tags=["nbval-ignore-output"] why="your own progress"
+from tutorial_project.lab import progress
+
+progress()
+
+# %% [markdown]
+# **Next:** `02_backends` starts more than one worker process, and half of what you just saw stops being true.

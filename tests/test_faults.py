@@ -1,0 +1,76 @@
+"""Each claim's cell goes red when the line it depends on is broken."""
+
+from pathlib import Path
+
+import build
+import faults
+import pytest
+from conftest import ROOT, copy_course
+
+TABLE = faults.read_faults(ROOT / "tests/faults.toml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", TABLE, ids=lambda fault: fault.claim)
+def test_the_claim_turns_red(fault: faults.Fault, tmp_path: Path) -> None:
+    course = copy_course(tmp_path)
+    faults.break_line(course, fault)
+    red = faults.red_claims(course, fault.notebook, fault.claim)
+    assert fault.claim in red, f"{fault.file}: {fault.new!r} leaves {fault.claim} green; red are {red or 'none'}"
+
+
+def test_every_claim_that_a_notebook_makes_has_a_fault() -> None:
+    made = {
+        (path.stem, claim) for path in (ROOT / "notebooks").glob("[0-9]*.ipynb") for claim in faults.claims_in(path)
+    }
+    assert made - {(fault.notebook, fault.claim) for fault in TABLE} == set()
+
+
+SOURCE = """\
+# %% [markdown]
+# # Toy
+
+# %%
+import sys
+from pathlib import Path
+from toy_bench import hits
+
+# %% tags=["claim:W1", "answer"]
+hits(10)
+
+# %% tags=["claim:W2"]
+"a constant: nothing can turn it red"
+
+# %%
+"after it"
+"""
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    (tmp_path / "notebooks/src").mkdir(parents=True)
+    (tmp_path / "notebooks/src/00_toy.py").write_text(SOURCE, encoding="utf-8")
+    (tmp_path / "toy_bench.py").write_text("def hits(n: int) -> int:\n    return n - 1\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        assert build.main(["--notebooks", str(tmp_path / "notebooks")]) == 0
+    return tmp_path
+
+
+BROKEN = faults.Fault("W1", "00_toy", "toy_bench.py", "return n - 1", "return n - 2")
+
+
+@pytest.mark.slow
+def test_a_broken_line_turns_its_claim_red_and_no_other(course: Path) -> None:
+    assert faults.claims_in(course / "notebooks/00_toy.ipynb") == {"W1", "W2"}
+    assert faults.red_claims(course, "00_toy", "W2") == set()
+    faults.break_line(course, BROKEN)
+    assert faults.red_claims(course, "00_toy", "W2") == {"W1"}
+
+
+@pytest.mark.parametrize("old", ["no such line", "n"])
+def test_a_fault_names_one_line_that_is_there(tmp_path: Path, old: str) -> None:
+    (tmp_path / "toy_bench.py").write_text("return n - 1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="must be once"):
+        faults.break_line(tmp_path, faults.Fault("W1", "00_toy", "toy_bench.py", old, "x"))

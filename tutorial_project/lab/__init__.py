@@ -1,0 +1,38 @@
+"""The bench: what a notebook imports. Names are loaded when they are first asked for, so that its small servers start fast."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import draw as draw
+    from .boot import boot as boot
+    from .doctor import doctor as doctor
+    from .judging import check as check
+    from .predictions import predict as predict
+    from .predictions import reveal as reveal
+    from .progress import my_surprises as my_surprises
+    from .progress import progress as progress
+    from .quizzes import quiz as quiz
+    from .reset import reset as reset
+
+_WHERE = {
+    "boot": "boot",
+    "check": "judging",
+    "doctor": "doctor",
+    "my_surprises": "progress",
+    "predict": "predictions",
+    "progress": "progress",
+    "quiz": "quizzes",
+    "reset": "reset",
+    "reveal": "predictions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "draw":
+        return import_module(".draw", __name__)
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_WHERE[name]}", __name__), name)
+    globals()[name] = value
+    return value

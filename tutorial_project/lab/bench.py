@@ -1,0 +1,228 @@
+"""The `lab` that `boot()` returns: one running shop, and what a notebook does with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import django.urls
+from django.contrib.auth import get_user_model
+from django.core.cache import cache
+from django.db import connections
+from django.test import Client
+from django.urls import clear_url_caches, path
+
+from .. import urls
+from ..caching.metering import install
+from ..shop import models, selectors
+from . import draw, meter, rush, survey, traffic, xray
+from .errors import LabError
+from .starters import untouched
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .environment import Environment
+
+_current: Lab | None = None
+
+
+def current() -> Lab:
+    """The lab of this kernel. Raises LabError before boot()."""
+    if _current is None:
+        raise LabError("The shop is not running yet: run the cell with boot() first.")
+    return _current
+
+
+class Lab:
+    """A running shop: its pages, its traffic, and what measures them.
+
+    Pages are asked for through Django's own test client: the real middleware, views, database and cache server, in
+    this kernel, one request after the other.
+    """
+
+    def __init__(self, environment: Environment, notebook: str | None = None) -> None:
+        global _current
+        self.environment = environment
+        self.notebook = notebook
+        self._clients: dict[tuple[str | None, str | None], Client] = {}
+        self._mounted: list[Any] = []
+        self._swapped: dict[str, Callable[..., Any]] = {}
+        self._replica_ready = False
+        install()
+        _current = self
+
+    # What it is
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What the card says. Nothing in it differs between machines: doctor() tells what does."""
+        lines, products, stores = (
+            m._default_manager.count() for m in (models.OrderLine, models.Product, models.Tenant)
+        )
+        return [
+            ("shop", f"{stores} stores, {products:,} products, {lines:,} order lines"),
+            ("database", "this notebook's own copy: change what you like"),
+            ("cache", "a server of this notebook's own, through Django's Redis backend"),
+            ("if stuck", "doctor() looks for what is wrong, reset() starts this notebook anew"),
+        ]
+
+    def __repr__(self) -> str:
+        return meter.as_text(self.rows())
+
+    def _repr_html_(self) -> str:
+        return meter.as_html(self.rows())
+
+    # Asking for pages
+
+    def client(self, who: str | None = None, language: str | None = None) -> Client:
+        """A browser: signed in as the user named `who` (None: a stranger), asking for `language` ("en" or "de").
+
+        The same browser is returned each time, with its cookies; a stranger's is new each time.
+        Raises LabError where there is no such user.
+        """
+        if (known := self._clients.get((who, language))) is not None:
+            return known
+        browser = Client(headers={"accept-language": language} if language else None)
+        if who is not None:
+            user = get_user_model()._default_manager.filter(username=who).first()
+            if user is None:
+                raise LabError(f"Nobody here is called {who!r}. Try 'alice', 'bob', 'clara' or 'dora'.")
+            browser.force_login(user)
+            self._clients[who, language] = browser
+        return browser
+
+    def visit(
+        self, url: str, who: str | None = None, language: str | None = None, data: Mapping[str, Any] | None = None
+    ) -> meter.Visit:
+        """Ask for a page, or send it `data`, and count what that took. The visit prints as a small table."""
+        browser = self.client(who, language)
+        visit = meter.Visit()
+        started = perf_counter()
+        with meter.listening(visit, everywhere=True):
+            visit.response = browser.post(url, data) if data is not None else browser.get(url)
+        visit.seconds = perf_counter() - started
+        return visit
+
+    def meter(self) -> AbstractContextManager[meter.Reading]:
+        """`with lab.meter() as reading:` counts what the block does, in every thread."""
+        return meter.metered()
+
+    def xray(self, url: str, who: str | None = None, language: str | None = None) -> xray.Xray:
+        """Ask for a page and record every middleware, cache call and SQL statement on the way, in order."""
+        return xray.take(self.client(who, language), url)
+
+    # Traffic
+
+    def traffic(self, requests: int | None = None, start: str = "12:00") -> pd.DataFrame:
+        """Recorded traffic of the shop from `start` ("HH:MM") on, a row a request, `t` in seconds since midnight."""
+        return traffic.read(requests, start)
+
+    def survey(self, trace: pd.DataFrame) -> pd.DataFrame:
+        """Replay `trace` and watch each of the shop's selectors: what it costs, how often it is asked and changes.
+
+        Returns a row a selector, the best candidate for a cache first; see `lab/survey.py` for the columns.
+        """
+        return survey.survey(self, trace)
+
+    def replay(self, trace: pd.DataFrame, databases: int = 1) -> pd.DataFrame:
+        """Send `trace` to the shop, request after request, from an empty cache and the shop as it was loaded.
+
+        Returns a row a request: those of the trace and `page`, `status`, `queries`, `hits`, `misses`, `ms`, `sql` (the
+        statements), `sql_ms` (how long each took), `uses` (cache use: (hits, misses)), `on` (queries by database).
+        With `databases=2` every second page is read from a copy of the database.
+        """
+        return traffic.replay(self, trace, databases)
+
+    def rush(self, url: str, visitors: int = 4, seconds: float = 1.0) -> pd.DataFrame:
+        """Let several strangers ask for a page at once, in threads, for some seconds; a row a request: `visitor`, `t`, `ms`."""
+        return rush.rush(url, visitors, seconds)
+
+    def scoreboard(self, **runs: pd.DataFrame) -> None:
+        """Draw the scoreboard of one or more replays: `lab.scoreboard(before=…, after=…)`."""
+        draw.scoreboard(traffic.board({name.replace("_", " "): run for name, run in runs.items()}))
+
+    # Changing the shop, for one lesson
+
+    def mount(self, url: str, view: Callable[..., Any]) -> str:
+        """Put a view of yours into the shop at `url`, with an empty cache. Returns the path to visit."""
+        pattern = path(url.lstrip("/"), view)
+        urls.urlpatterns.insert(0, pattern)
+        self._mounted.append(pattern)
+        self._urls_changed()
+        self.empty_cache()
+        return "/" + url.lstrip("/")
+
+    def swap(self, name: str, function: Callable[..., Any]) -> None:
+        """Let `function` answer in place of the shop's selector called `name`, with an empty cache.
+
+        An exercise that nobody has begun yet changes nothing. Raises LabError where the shop has no such selector.
+        """
+        if not callable(getattr(selectors, name, None)):
+            raise LabError(f"The shop has no selector called {name!r}: tutorial_project/shop/selectors.py has them all.")
+        if untouched(function):
+            return
+        self._swapped.setdefault(name, getattr(selectors, name))
+        setattr(selectors, name, function)
+        self.empty_cache()
+
+    def keep(self, *names: str, seconds: int = 600) -> None:
+        """Keep the answers of the shop's selectors called `names` in the cache, by their arguments, for `seconds`."""
+        for name in names:
+            self.swap(name, _kept(name, self._swapped.get(name) or getattr(selectors, name, None), seconds))
+
+    def restore(self) -> None:
+        """Take out every view that was mounted and put back every selector that was swapped. The cache is emptied."""
+        self._rearrange([], {})
+
+    @contextmanager
+    def arrangement_kept(self) -> Iterator[None]:
+        """What this block mounts and swaps is gone after it; what was there before is there again."""
+        mounted, swapped = list(self._mounted), {name: getattr(selectors, name) for name in self._swapped}
+        try:
+            yield
+        finally:
+            self._rearrange(mounted, swapped)
+
+    def _rearrange(self, mounted: list[Any], swapped: dict[str, Callable[..., Any]]) -> None:
+        for pattern in self._mounted:
+            urls.urlpatterns.remove(pattern)
+        self._mounted = mounted
+        urls.urlpatterns[:0] = reversed(mounted)
+        for name, original in self._swapped.items():
+            setattr(selectors, name, swapped.get(name, original))
+        self._swapped = {name: original for name, original in self._swapped.items() if name in swapped}
+        self._urls_changed()
+        self.empty_cache()
+
+    def _urls_changed(self) -> None:
+        clear_url_caches()
+        django.urls.get_resolver(None).__dict__.pop("url_patterns", None)
+
+    # Starting anew
+
+    def empty_cache(self) -> None:
+        """Remove every entry that this notebook stored. A server that is not our own is never flushed."""
+        server = self.environment.cache_server
+        if server.owned:
+            cache.clear()
+        else:
+            server.forget_own_keys()
+
+    def restore_database(self) -> None:
+        """Put the shop back as it was loaded. Everybody is signed out."""
+        self._clients.clear()
+        self._replica_ready = False
+        connections.close_all()
+        self.environment.restore_database()
+
+
+def _kept(name: str, ask: Any, seconds: int) -> Callable[..., Any]:
+    """`ask`, through the cache: an entry for each of its arguments, a model by its primary key."""
+
+    def answer(*args: Any) -> Any:
+        key = ":".join([name, *(str(getattr(arg, "pk", arg)) for arg in args)])
+        return cache.get_or_set(key, lambda: ask(*args), seconds)
+
+    return answer

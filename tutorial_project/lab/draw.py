@@ -1,0 +1,175 @@
+"""Figures: a picture for the eye, an alternative text for those who cannot see it, and the plotted numbers for CI.
+
+Every figure goes out as one bundle: `image/png`, the same picture in `text/html` with its alt text, and in `text/plain`
+the alt text with the numbers that were drawn. nbval compares that last part, so the data behind a picture is checked.
+Colours are those of Okabe and Ito ("Color Universal Design", 2008), told apart by people with any colour vision;
+lines differ in marker and dash too. The ground is opaque, so that a figure reads the same on a dark page.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from IPython.display import display
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8A8A8A"
+COLOURS = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", "#7A6A00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", "-.", ":")
+HATCHES = ("", "//", "..", "xx", "\\\\")
+
+_STYLE = {
+    "figure.facecolor": "white",
+    "figure.dpi": 96,
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "grid.color": "#DDDDDD",
+    "legend.frameon": False,
+}
+
+
+def figure(width: float = 8.0, height: float = 3.2, panels: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of `width` × `height` inches in the course's style, and its axes, left to right."""
+    import matplotlib
+    from matplotlib.figure import Figure as Canvas
+
+    with matplotlib.rc_context(_STYLE):
+        fig = Canvas(figsize=(width, height), layout="constrained")
+        axes = fig.subplots(1, panels, squeeze=False, **options)[0]
+    return fig, list(axes)
+
+
+def show(fig: Figure, alt: str, data: object) -> None:
+    """Display `fig`. `alt` says what the picture shows; `data` is what was plotted, as str() prints it."""
+    png = io.BytesIO()
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):
+        fig.savefig(png, format="png", metadata={"Software": None})
+    encoded = base64.b64encode(png.getvalue()).decode()
+    picture = (
+        f'<img alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{encoded}" '
+        'style="max-width: 100%; height: auto; border-radius: 4px">'
+    )
+    bundle = {"image/png": encoded, "text/html": picture, "text/plain": f"Figure: {alt}\n{data}"}
+    display(bundle, raw=True)
+
+
+def bars(values: Mapping[str, float], alt: str, *, ylabel: str, title: str = "", unit: str = "") -> None:
+    """A bar for each name, with its number on it."""
+    fig, (ax,) = figure(max(4.5, 1.5 * len(values) + 1.5), 3.0)
+    drawn = ax.bar(list(values), list(values.values()), width=0.6, color=[COLOURS[i % 7] for i in range(len(values))])
+    for i, bar in enumerate(drawn):
+        bar.set_hatch(HATCHES[i % 5])
+        bar.set_edgecolor("white")
+    ax.bar_label(drawn, [f"{value:,g}{unit}" for value in values.values()], padding=2)
+    ax.set(ylabel=ylabel, title=title)
+    ax.margins(y=0.15)
+    show(fig, alt, ", ".join(f"{name} {value:,g}{unit}" for name, value in values.items()))
+
+
+def lines(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], alt: str, **labels: str) -> None:
+    """A line for each name, through its (xs, ys); `labels` are those of `Axes.set` (xlabel, ylabel, title, xscale…)."""
+    fig, (ax,) = figure()
+    for i, (name, (xs, ys)) in enumerate(curves.items()):
+        ax.plot(xs, ys, label=name, color=COLOURS[i % 7], marker=MARKERS[i % 7], linestyle=DASHES[i % 4], markersize=5)
+    ax.set(**labels)
+    ax.legend()
+    data = [f"{name}: " + " ".join(f"({x:g}, {y:g})" for x, y in zip(xs, ys)) for name, (xs, ys) in curves.items()]
+    show(fig, alt, "\n".join(data))
+
+
+def scoreboard(board: pd.DataFrame) -> None:
+    """The course's own figure: the hit ratio of each cache use, beside the database queries per 1,000 requests.
+
+    `board` has a row for each way the shop was run, and the columns `queries` (per 1,000 requests) and one for each
+    cache use (its hit ratio, or nothing where it was not used).
+    """
+    fig, (left, right) = figure(9.0, 0.9 + 0.55 * max(len(board), 2), panels=2, sharey=True)
+    uses = [column for column in board.columns if column != "queries"]
+    runs = list(board.index)
+    height = 0.8 / max(len(uses), 1)
+    for i, use in enumerate(uses):
+        at = [row + (i - (len(uses) - 1) / 2) * height for row in range(len(runs))]
+        drawn = left.barh(at, board[use].fillna(0), height * 0.9, label=use, color=COLOURS[i % 7], hatch=HATCHES[i % 5])
+        labels = ["" if ratio != ratio else f"{ratio:.2f}" for ratio in board[use]]
+        left.bar_label(drawn, labels, padding=2, fontsize=9)
+    for row in range(len(runs)):
+        if not uses or board[uses].iloc[row].isna().all():
+            left.text(0.01, row, "no cache", va="center", color="#555555")
+    left.set(xlim=(0, 1.12), title="Hit ratio by cache use", yticks=range(len(runs)), yticklabels=runs)
+    left.invert_yaxis()
+    if uses:
+        left.legend(loc="upper left", bbox_to_anchor=(0, -0.12), fontsize=9, ncols=2)
+    drawn = right.barh(range(len(runs)), board["queries"], 0.5, color=GREY)
+    right.bar_label(drawn, [f"{value:,.0f}" for value in board["queries"]], padding=3)
+    right.set(title="Database queries per 1,000 requests")
+    right.margins(x=0.18)
+    for ax in (left, right):
+        ax.grid(axis="y", visible=False)
+        ax.grid(axis="x", visible=True)
+    first, last = board["queries"].iloc[0], board["queries"].iloc[-1]
+    change = f"queries per 1,000 requests go from {first:,.0f} to {last:,.0f}" if len(board) > 1 else f"{first:,.0f} queries"
+    show(fig, f"{change}, from {runs[0]!r} to {runs[-1]!r}" if len(board) > 1 else change, _plain(board))
+
+
+def _plain(board: pd.DataFrame) -> str:
+    """A board as text: a line a run, hit ratios to two digits."""
+    rows = []
+    for run, row in board.iterrows():
+        ratios = [f"{use} {ratio:.2f}" for use, ratio in row.drop("queries").items() if ratio == ratio]
+        rows.append(f"{run}: {row['queries']:,.0f} queries; hit ratio {', '.join(ratios) or 'none, no cache'}")
+    return "\n".join(rows)
+
+
+def barcode(requests: pd.DataFrame, alt: str) -> None:
+    """Every SQL statement of a replay as one thin line, in order: repeats of an earlier one coloured, new ones dark.
+
+    `requests` is what `lab.replay` returns. Four rows of equal length, to be read as text is.
+    """
+    import numpy as np
+
+    repeats = repeated(requests)
+    rows = np.array_split(np.array(repeats), 4)
+    fig, axes_ = figure(9.0, 2.6, panels=1)
+    (ax,) = axes_
+    ax.grid(visible=False)
+    for i, row in enumerate(rows):
+        at = np.arange(len(row)) / max(len(row), 1)
+        width = 1.02 / max(len(row), 1)
+        for seen, colour in ((True, ORANGE), (False, "#1B1B1B")):
+            ax.bar(at[row == seen], 0.82, width, bottom=3 - i, color=colour, align="edge")
+    ax.set(xlim=(0, 1), ylim=(-0.1, 3.9), xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    share = sum(repeats) / len(repeats)
+    ax.set_title(f"{len(repeats):,} statements, in order: {share:.0%} asked before (orange), the rest new (black)")
+    quarters = " ".join(f"{row.mean():.2f}" for row in rows)
+    show(fig, alt, f"{len(repeats)} statements, {sum(repeats)} repeated; share repeated in each row: {quarters}")
+
+
+def repeated(requests: pd.DataFrame) -> list[bool]:
+    """For each SQL statement of a replay, in order: was the same statement, byte for byte, sent before?"""
+    seen: set[str] = set()
+    marks = []
+    for statement in (sql for statements in requests["sql"] for sql in statements):
+        marks.append(statement in seen)
+        seen.add(statement)
+    return marks

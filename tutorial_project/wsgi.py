@@ -1,0 +1,8 @@
+"""The WSGI application, for a server with worker processes."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tutorial_project.settings")
+application = get_wsgi_application()
