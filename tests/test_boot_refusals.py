@@ -144,13 +144,15 @@ def test_a_file_where_the_cache_folder_would_be_costs_only_time(tmp_path: Path) 
     assert boot(TUTORIAL_CACHE_FOLDER=str(in_the_way / "below")).endswith(" 200\n")
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "text"])
+@pytest.mark.parametrize("damage", ["empty", "half", "cut", "text"])
 def test_a_damaged_loaded_database_is_built_again(damage: str, tmp_path: Path) -> None:
-    whole = next(cache_folder().glob("shop-*.sqlite3"))
     for path in cache_folder().glob("shop-*.sqlite3"):
-        content = {"empty": b"", "half": whole.read_bytes()[: whole.stat().st_size // 2], "text": b"no database" * 99}
-        (tmp_path / path.name).write_bytes(content[damage])
+        whole = path.read_bytes()
+        damaged = {"empty": b"", "half": whole[: len(whole) // 2], "cut": whole[:-4096], "text": b"no database" * 99}
+        (tmp_path / path.name).write_bytes(damaged[damage])
+    before = {path: path.stat().st_size for path in tmp_path.iterdir()}
     assert boot(TUTORIAL_CACHE_FOLDER=str(tmp_path)).endswith(" 200\n")
+    assert len([path for path, size in before.items() if path.stat().st_size != size]) == 1
 
 
 def test_loaded_databases_that_nobody_used_for_a_month_are_removed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tutorial_project.lab import predictions, progress_file
 from tutorial_project.lab.predictions import as_shown, is_right, predict, reveal
-from tutorial_project.lab.progress import my_surprises, set_notebook
+from tutorial_project.lab.progress_page import my_surprises, set_notebook
 
 OPTIONS = ["Hello, bob", "Hello, alice"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from tutorial_project.lab import progress_file, quizzes
 from tutorial_project.lab.errors import LabError
-from tutorial_project.lab.progress import set_notebook
+from tutorial_project.lab.progress_page import set_notebook
 from tutorial_project.lab.quizzes import Quiz, quiz
 
 

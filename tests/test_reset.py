@@ -10,8 +10,8 @@ import pytest
 
 from tutorial_project.lab import progress_file, workspace
 from tutorial_project.lab.errors import LabError
-from tutorial_project.lab.progress import set_notebook
-from tutorial_project.lab.reset import reset
+from tutorial_project.lab.progress_page import set_notebook
+from tutorial_project.lab.starting_over import reset
 
 NAME = "01_why_cache"
 

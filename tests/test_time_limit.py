@@ -113,3 +113,10 @@ def test_no_alarm_strikes_in_the_code_that_cleans_up() -> None:
             cleaned.append(True)
     time.sleep(0.2)
     assert len(cleaned) == 10 and sys.gettrace() is before
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_an_alarm_that_comes_late_raises_nothing(again: bool) -> None:
+    time_limit._strike(sys._getframe(), again)
+    with pytest.raises(TimeUp):
+        time_limit._limited(lambda: time_limit._strike(sys._getframe(), False))

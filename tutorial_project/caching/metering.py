@@ -244,10 +244,10 @@ def _size(value: Any) -> int:
 
 
 def use_of(key: str) -> str:
-    """The cache use that a key belongs to: its fixed words, without what tells one entry from the next.
+    """The cache use that a key is an entry of: its entity, and what of the entity it holds.
 
-    `product:42:detail` is an entry of `product:detail`, a cached page of `page`, `template.cache.sidebar.<hash>` of
-    `fragment:sidebar`. A part with a digit in it, or one that is a language of the project, is not a fixed word.
+    `popular_products` and `popular_products:de` are entries of `popular_products`; `product:42:detail` is one of
+    `product:detail`; a cached page is one of `page`, and `template.cache.sidebar.<hash>` of `fragment:sidebar`.
     """
     if key.startswith("views.decorators.cache."):
         return "page"
@@ -255,9 +255,8 @@ def use_of(key: str) -> str:
         return "fragment:" + key.split(".")[2]
     if key.startswith("django.contrib.sessions."):
         return "session"
-    languages = {code for code, _ in settings.LANGUAGES}
-    words = [part for part in key.split(":") if part not in languages and not re.search(r"\d", part)]
-    return ":".join(words) or "other"
+    entity, *rest = key.split(":")
+    return f"{entity}:{rest[-1]}" if len(rest) > 1 and rest[-1].isidentifier() else entity
 
 
 @dataclass

@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from .judging import check as check
     from .predictions import predict as predict
     from .predictions import reveal as reveal
-    from .progress import my_surprises as my_surprises
-    from .progress import progress as progress
+    from .progress_page import my_surprises as my_surprises
+    from .progress_page import progress as progress
     from .quizzes import quiz as quiz
-    from .reset import reset as reset
+    from .starting_over import reset as reset
 
 _WHERE = {
     "boot": "boot",
     "check": "judging",
     "doctor": "doctor",
-    "my_surprises": "progress",
+    "my_surprises": "progress_page",
     "predict": "predictions",
-    "progress": "progress",
+    "progress": "progress_page",
     "quiz": "quizzes",
-    "reset": "reset",
+    "reset": "starting_over",
     "reveal": "predictions",
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import django.urls
 from django.contrib.auth import get_user_model
@@ -19,6 +20,7 @@ from ..caching.metering import install
 from ..shop import models, selectors
 from . import draw, meter, rush, survey, traffic, xray
 from .errors import LabError
+from .meter import language_kept
 from .starters import untouched
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ class Lab:
         browser = self.client(who, language)
         visit = meter.Visit()
         started = perf_counter()
-        with meter.listening(visit, everywhere=True):
+        with meter.listening(visit, everywhere=True), language_kept():
             visit.response = browser.post(url, data) if data is not None else browser.get(url)
         visit.seconds = perf_counter() - started
         return visit
@@ -115,7 +117,7 @@ class Lab:
 
     # Traffic
 
-    def traffic(self, requests: int | None = None, start: str = "12:00") -> pd.DataFrame:
+    def traffic(self, requests: int | None = None, start: str = "09:00") -> pd.DataFrame:
         """Recorded traffic of the shop from `start` ("HH:MM") on, a row a request, `t` in seconds since midnight."""
         return traffic.read(requests, start)
 
@@ -136,7 +138,7 @@ class Lab:
         return traffic.replay(self, trace, databases)
 
     def rush(self, url: str, visitors: int = 4, seconds: float = 1.0) -> pd.DataFrame:
-        """Let several strangers ask for a page at once, in threads, for some seconds; a row a request: `visitor`, `t`, `ms`."""
+        """Let several strangers ask for a page at once, in threads, for some seconds; see `lab/rush.py` for the columns."""
         return rush.rush(url, visitors, seconds)
 
     def scoreboard(self, **runs: pd.DataFrame) -> None:
@@ -222,7 +224,7 @@ def _kept(name: str, ask: Any, seconds: int) -> Callable[..., Any]:
     """`ask`, through the cache: an entry for each of its arguments, a model by its primary key."""
 
     def answer(*args: Any) -> Any:
-        key = ":".join([name, *(str(getattr(arg, "pk", arg)) for arg in args)])
+        key = ":".join([name, *(quote(str(getattr(arg, "pk", arg)), safe="") for arg in args)])
         return cache.get_or_set(key, lambda: ask(*args), seconds)
 
     return answer

@@ -22,7 +22,7 @@ def display_choice(
     text: str,
     question: str,
     labels: Sequence[str],
-    on_click: Callable[[int], str],
+    on_click: Callable[[int], tuple[str, int]],
     *,
     said: str = "",
     chosen: int | None = None,
@@ -31,8 +31,9 @@ def display_choice(
 ) -> None:
     """Show `text`, and in a live notebook in its place `question` with a button for each of `labels`.
 
-    A click calls `on_click(index)`, which returns the sentence to show below the buttons; `said` is that sentence at
-    the start. `chosen` marks a button, `locked` makes all of them unusable, `stacked` puts each on a line of its own.
+    A click calls `on_click(index)`, which returns the sentence to show below the buttons and the index of the option
+    that then stands; `said` is that sentence at the start. `chosen` marks a button, `locked` makes all of them
+    unusable, `stacked` puts each on a line of its own.
     """
     if not in_kernel():
         print(text)
@@ -54,7 +55,7 @@ def rich(text: str) -> str:
 def _box(
     question: str,
     labels: Sequence[str],
-    on_click: Callable[[int], str],
+    on_click: Callable[[int], tuple[str, int]],
     said: str,
     chosen: int | None,
     locked: bool,
@@ -73,8 +74,9 @@ def _box(
             button.style.font_weight = "bold" if index == chosen else ""
 
     def clicked(index: int) -> None:
-        answer.value = _said(on_click(index))
-        mark(index)
+        text, stands = on_click(index)
+        answer.value = _said(text)
+        mark(stands)
 
     mark(chosen)
     for index, button in enumerate(buttons):

@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ A_MONTH = 30 * 24 * 3600  # seconds
 class Database:
     """This kernel's own copy of the shop."""
 
-    url: str  # as in DATABASE_URL
+    url: str = field(repr=False)  # as in DATABASE_URL, perhaps with a password
     kind: str  # "sqlite" or "postgresql"
     where: str  # for people: the file, or the name of the database and its server
     restore: Callable[[], None]  # puts it back as it was loaded; call it with no open transaction
@@ -76,20 +76,12 @@ def build_once(reaper: Reaper, folder: Path) -> Path:
 
 
 def usable(path: Path) -> bool:
-    """Whether the file is there and is a loaded shop, not half of one."""
+    """Whether the file is there and is a loaded shop. SQLite itself refuses a file that has lost its end."""
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-        ) as connection:
-            whole = (
-                connection.execute("PRAGMA page_count").fetchone()[0]
-                * connection.execute("PRAGMA page_size").fetchone()[0]
-            )
-            return (
-                bool(connection.execute("SELECT 1 FROM shop_orderline LIMIT 1").fetchone())
-                and path.stat().st_size == whole
-            )
-    except (sqlite3.Error, OSError):
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+            return bool(connection.execute("SELECT 1 FROM shop_orderline LIMIT 1").fetchone())
+    except sqlite3.Error:
         return False
 
 

@@ -50,7 +50,7 @@ def figure(width: float = 8.0, height: float = 3.2, panels: int = 1, **options: 
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]
         fig = Canvas(figsize=(width, height), layout="constrained")
         axes = fig.subplots(1, panels, squeeze=False, **options)[0]
     return fig, list(axes)
@@ -61,7 +61,7 @@ def show(fig: Figure, alt: str, data: object) -> None:
     png = io.BytesIO()
     import matplotlib
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]
         fig.savefig(png, format="png", metadata={"Software": None})
     encoded = base64.b64encode(png.getvalue()).decode()
     picture = (
@@ -126,8 +126,11 @@ def scoreboard(board: pd.DataFrame) -> None:
         ax.grid(axis="y", visible=False)
         ax.grid(axis="x", visible=True)
     first, last = board["queries"].iloc[0], board["queries"].iloc[-1]
-    change = f"queries per 1,000 requests go from {first:,.0f} to {last:,.0f}" if len(board) > 1 else f"{first:,.0f} queries"
-    show(fig, f"{change}, from {runs[0]!r} to {runs[-1]!r}" if len(board) > 1 else change, _plain(board))
+    if len(board) > 1:
+        alt = f"queries per 1,000 requests go from {first:,.0f} ({runs[0]}) to {last:,.0f} ({runs[-1]})"
+    else:
+        alt = f"{first:,.0f} database queries per 1,000 requests, {runs[0]}"
+    show(fig, alt, _plain(board))
 
 
 def _plain(board: pd.DataFrame) -> str:
@@ -145,17 +148,16 @@ def barcode(requests: pd.DataFrame, alt: str) -> None:
     `requests` is what `lab.replay` returns. Four rows of equal length, to be read as text is.
     """
     import numpy as np
+    from matplotlib.colors import to_rgb
 
     repeats = repeated(requests)
     rows = np.array_split(np.array(repeats), 4)
-    fig, axes_ = figure(9.0, 2.6, panels=1)
-    (ax,) = axes_
-    ax.grid(visible=False)
+    palette = np.array([to_rgb("#1B1B1B"), to_rgb(ORANGE)])  # new, repeated
+    fig, (ax,) = figure(9.0, 2.6)
     for i, row in enumerate(rows):
-        at = np.arange(len(row)) / max(len(row), 1)
-        width = 1.02 / max(len(row), 1)
-        for seen, colour in ((True, ORANGE), (False, "#1B1B1B")):
-            ax.bar(at[row == seen], 0.82, width, bottom=3 - i, color=colour, align="edge")
+        stripes = palette[row.astype(int)][np.newaxis]
+        ax.imshow(stripes, extent=(0, 1, 3 - i, 3.82 - i), aspect="auto", interpolation="nearest")
+    ax.grid(visible=False)
     ax.set(xlim=(0, 1), ylim=(-0.1, 3.9), xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set_visible(False)

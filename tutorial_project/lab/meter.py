@@ -13,6 +13,7 @@ from functools import cached_property
 from time import perf_counter
 
 from django.http import HttpResponse
+from django.utils import translation
 
 from ..caching.metering import Counters, Event, Statement, listening
 
@@ -95,6 +96,16 @@ def metered() -> Iterator[Reading]:
             yield reading
         finally:
             reading.seconds = perf_counter() - started
+
+
+@contextmanager
+def language_kept() -> Iterator[None]:
+    """The language of a request stays active on its thread afterwards: put back the one that was, for the next cell."""
+    before = translation.get_language()
+    try:
+        yield
+    finally:
+        translation.activate(before) if before else translation.deactivate_all()
 
 
 def as_text(rows: list[tuple[str, str]]) -> str:

@@ -34,8 +34,7 @@ def predict(id: str, question: str, options: Sequence[Option], guess: Option | N
         if picked is None:
             said = f"{as_shown(guess)} is none of the options: copy one of them after guess=."
         else:
-            chosen = picked
-            said = _remember(id, question, options, picked)
+            said, chosen = _remember(id, question, options, picked)
     elif chosen is not None:
         said = _said(shown[chosen], entry.get("measured"), entry.get("right", False))
     labels = [as_shown(option, quotes=False) for option in options]
@@ -108,8 +107,8 @@ def _index(options: Sequence[Option], guess: Any) -> int | None:
     return None
 
 
-def _remember(id: str, question: str, options: list[Option], index: int) -> str:
-    """Record the guess, and say so: the sentence below the buttons."""
+def _remember(id: str, question: str, options: list[Option], index: int) -> tuple[str, int]:
+    """Record the guess. Returns the sentence that says so, and the index of the guess that stands."""
     guess = options[index]
 
     def change(old: Entry) -> Entry:
@@ -121,7 +120,8 @@ def _remember(id: str, question: str, options: list[Option], index: int) -> str:
     kept = recall("predictions", id) or {"guess": guess}
     measured = kept.get("measured") or _measured.get((current_notebook(), id))
     said = _said(as_shown(kept["guess"]), measured, kept.get("right", False))
-    return f"{said}\n{notice}".strip()
+    stands = _index(options, kept["guess"])
+    return f"{said}\n{notice}".strip(), index if stands is None else stands
 
 
 def _said(guess: str, measured: str | None, right: bool = False) -> str:

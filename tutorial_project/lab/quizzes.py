@@ -51,7 +51,7 @@ def quiz(id: str, choice: str | int | None = None) -> None:
         f"{question.question}\n{listed}\n{how}",
         question.question,
         labels,
-        lambda index: _answer(id, index),
+        lambda index: (_answer(id, index), index),
         said=said,
         chosen=chosen,
         stacked=True,

@@ -16,6 +16,7 @@ from django.test.client import ClientHandler
 
 from ..caching.metering import Event, Statement, listening
 from . import draw
+from .meter import language_kept
 
 COLOURS = {"middleware": draw.GREY, "view": draw.BLUE, "cache": draw.ORANGE, "sql": draw.RED}
 
@@ -167,7 +168,7 @@ def take(browser: Client, url: str) -> Xray:
     client = Client(headers={key[5:].replace("_", "-"): v for key, v in browser.defaults.items() if key.startswith("HTTP_")})
     client.handler = _Handler(recorder)
     client.cookies = browser.cookies
-    with listening(recorder):
+    with listening(recorder), language_kept():
         response = client.get(url)
     recorder.steps.sort(key=lambda step: step.started)
     return Xray(url, recorder.steps, response)
