@@ -8,8 +8,8 @@ PYTHON ?=
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 UV = uv==0.13.9
-# What somebody set for another project is not for the kernels started here.
-UNSET = env -u DATABASE_URL -u REDIS_URL -u RATES_URL -u CACHE_KEY_PREFIX -u DJANGO_SETTINGS_MODULE -u DJANGO_DEBUG
+# What somebody set for another project is not for the tests. (boot() takes a REDIS_URL only when TUTORIAL_CACHE=url.)
+UNSET = env -u DATABASE_URL -u REDIS_URL -u RATES_URL -u CACHE_KEY_PREFIX -u CACHE_BACKEND -u DJANGO_SETTINGS_MODULE -u DJANGO_DEBUG
 NBVAL = $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 120 -n $(JOBS) --dist loadscope -q
 SOURCES = $(wildcard notebooks/src/[0-9]*.py notebooks/src/index.py)
 BOOKS = $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb notebooks/instructor/*.ipynb)
@@ -17,7 +17,7 @@ BOOKS = $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb notebooks/instr
 .PHONY: lab test lint unit notebooks drift build slides requirements clean help
 
 lab: $(STAMP)
-	@$(UNSET) $(BIN)/python -m tutorial_project.lab open $(ARGS)
+	@$(BIN)/python -m tutorial_project.lab open $(ARGS)
 
 test: lint unit notebooks drift
 	@echo "All of it holds."

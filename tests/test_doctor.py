@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from tutorial_project.lab import doctor as _the_function  # noqa: F401  the module's name is the function's
+from tutorial_project.lab import checkup as module
 from tutorial_project.lab.errors import LabError
-
-module = sys.modules["tutorial_project.lab.doctor"]
 
 
 def findings() -> dict[str, tuple[str, str]]:

@@ -86,7 +86,7 @@ def test_what_cannot_be_put_back_is_said(bench: Bench, capsys: pytest.CaptureFix
 
 REAL = """
 from django.core.cache import cache
-from tutorial_project.lab.boot import boot
+from tutorial_project.lab.booting import boot
 from tutorial_project.lab.exercises import exercise
 from tutorial_project.lab.judging import check
 lab = boot("01_why_cache")

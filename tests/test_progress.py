@@ -10,8 +10,8 @@ import pytest
 
 from tutorial_project.lab import progress_file
 from tutorial_project.lab.errors import LabError
-from tutorial_project.lab.progress_page import current_notebook, my_surprises, progress, set_notebook
 from tutorial_project.lab.progress_file import everything, recall, record
+from tutorial_project.lab.progress_page import current_notebook, my_surprises, progress, set_notebook
 
 ROOT = Path(__file__).resolve().parent.parent
 

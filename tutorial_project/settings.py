@@ -1,4 +1,4 @@
-"""The settings of the shop: those of a production project, with what differs from machine to machine read from the environment.
+"""The settings of the shop: a production project's, with what differs between machines read from the environment.
 
 `DATABASE_URL`, `REDIS_URL`, `RATES_URL` and `SECRET_KEY` are set by whoever starts the project: a notebook's `boot()`,
 `manage.py runserver`, or you.
@@ -57,7 +57,7 @@ TEMPLATES = [
 
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": os.environ.get("CACHE_BACKEND") or "django.core.cache.backends.redis.RedisCache",
         "LOCATION": os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
         "KEY_PREFIX": os.environ.get("CACHE_KEY_PREFIX", ""),
     }

@@ -85,7 +85,9 @@ print(f"The home page is at least 5 times faster warm: {cold[0].seconds > 5 * wa
 # caused is on record, with its values in it. Some were sent to the database before, to the letter.
 
 # %%
-predict("01.repeats", "What share of the SQL had been sent before, byte for byte?", ["a tenth", "a third", "two thirds"])
+predict(
+    "01.repeats", "What share of the SQL had been sent before, byte for byte?", ["a tenth", "a third", "two thirds"]
+)
 
 # %% tags=["answer"]
 draw.barcode(requests, "after the first few requests almost every statement of a page repeats an earlier one")
@@ -130,7 +132,11 @@ pd.DataFrame(rows).T.rename(columns={"count": "statements", "mean": "sent before
 # the ranking, the best of each shelf, and the sidebar.
 
 # %%
-predict("01.second", "With a second database, how many queries do the two get together?", ["half as many", "the same number"])
+predict(
+    "01.second",
+    "With a second database, how many queries do the two get together?",
+    ["half as many", "the same number"],
+)
 
 # %% tags=["answer"]
 two = lab.replay(trace, databases=2)
@@ -141,13 +147,16 @@ lab.restore()
 # %% [markdown]
 # At 100 requests a second, each database gets this many queries a second:
 
+
 # %% tags=["claim:W3", "answer"]
 def per_second(run, database):
     return 100 * sum(on.get(database, 0) for on in run["on"]) / len(run)
 
 
 ways = {"no cache, 1 database": requests, "no cache, 2 databases": two, "cache, 1 database": kept}
-load = pd.DataFrame({way: {"first": per_second(run, "default"), "second": per_second(run, "replica")} for way, run in ways.items()}).T
+load = pd.DataFrame(
+    {way: {"first": per_second(run, "default"), "second": per_second(run, "replica")} for way, run in ways.items()}
+).T
 load.assign(together=load.sum(axis=1)).round(0).astype(int)
 
 # %% tags=["answer"]
@@ -170,14 +179,20 @@ databases = {"no cache, 1 database": 1, "no cache, 2 databases": 2, "cache, 1 da
 rates = {way: highest_rate(work[way], bound, databases[way]) for way in ways}
 
 # %% tags=["nbval-ignore-output"] why="rates follow from milliseconds"
-draw.bars({way: round(rate) for way, rate in rates.items()}, "the cache carries a higher rate than two databases", ylabel="requests a second")
+draw.bars(
+    {way: round(rate) for way, rate in rates.items()},
+    "the cache carries a higher rate than two databases",
+    ylabel="requests a second",
+)
 
 # %% tags=["claim:W3", "answer"]
 one, spread, removed = rates.values()
 print(f"Two databases carry between 1.5 and 4 times the rate of one: {1.5 < spread / one < 4}")
 print(f"One database behind a cache carries at least 4 times the rate: {removed > 4 * one}")
 print(f"It carries more than two databases do: {removed > spread}")
-print("One database, two databases, and a cache were measured; a day of work against a month of it cannot be, and is not claimed.")
+print(
+    "One database, two databases, and a cache were measured; a day of work against a month of it cannot be, and is not claimed."
+)
 
 # %% [markdown]
 # **What just happened.** Two queues drain faster than one, and waiting shrinks by more than half. But every query is still
@@ -210,7 +225,11 @@ survey[["ms", "repeats", "changes", "score"]].round(1)
 # the first three, and measure; then keep three that stand far down, and measure again.
 
 # %%
-predict("01.bottom", "Three functions from the lower half are kept. What share of the database's work is gone?", ["none to speak of", "about a quarter", "most"])
+predict(
+    "01.bottom",
+    "Three functions from the lower half are kept. What share of the database's work is gone?",
+    ["none to speak of", "about a quarter", "most"],
+)
 
 # %% tags=["claim:W4", "answer"]
 unlikely = ["product_detail", "product_reviews", "related_products"]
@@ -267,6 +286,7 @@ def new_products():
     # starter: newest = Product.objects.order_by("-created_at", "-pk")[:8]
     # starter: return cache.get_or_set("new_products", list(newest), 600)
 
+
 # %%
 check("1.1", new_products)
 
@@ -282,6 +302,7 @@ check("1.1", new_products)
 # `Product.objects.expensive_ranking()` as a list, with their store and category (`select_related("tenant", "category")`),
 # kept under the key `popular_products` for ten minutes.
 
+
 # %% tags=["exercise"]
 def popular_products():
     # solution-begin
@@ -289,6 +310,7 @@ def popular_products():
     return cache.get_or_set("popular_products", lambda: list(ranking[:20]), 600)
     # solution-end
     # starter: return ...  # your get_or_set here
+
 
 # %%
 check("1.2", popular_products)
@@ -369,7 +391,9 @@ predict("01.stale", "Which price does the front page's ranking show now?", ["the
 shown = cache.get("popular_products")[0].price
 true = Product.objects.get(pk=best.pk).price
 reveal("01.stale", "the old one" if shown == best.price != true else "the new one")
-print(f"The entry differs from the database: {shown != true}, and the front page says so: {str(shown) in lab.visit('/').text}")
+print(
+    f"The entry differs from the database: {shown != true}, and the front page says so: {str(shown) in lab.visit('/').text}"
+)
 
 # %% [markdown]
 # No error, no log line; the page is fast. You would have noticed when a customer paid less than the front page said, or when a
@@ -385,8 +409,16 @@ from tutorial_project.lab.capacity import latencies, percentile
 
 top = max(rates.values())
 steps = [top * step / 12 for step in range(1, 13)]
-curves = {way: (steps, [percentile(latencies(work[way], rate, databases[way]), 0.95) for rate in steps]) for way in ways}
-draw.lines(curves, "waiting explodes first for one database, then for two, last behind the cache", xlabel="requests a second", ylabel="ms, 95th percentile", yscale="log", title="Waiting for the database")
+curves = {
+    way: (steps, [percentile(latencies(work[way], rate, databases[way]), 0.95) for rate in steps]) for way in ways
+}
+draw.lines(
+    curves,
+    "waiting explodes first for one database, then for two, last behind the cache",
+    xlabel="requests a second",
+    ylabel="ms, 95th percentile",
+    yscale="log",
+)
 
 # %% [markdown]
 # Each curve is flat, then turns up at once. That is why a site seems fine until the evening on which it is not.
@@ -410,6 +442,7 @@ print(f"With the page kept, at least three times as many were served: {len(serve
 # A replay has a column `uses`: for each request, a dict of cache use to (hits, misses). Write `hit_ratio(run, use)`, the hit
 # ratio of one cache use over a whole replay; 0.0 where it was never looked up.
 
+
 # %% tags=["exercise"]
 def hit_ratio(run, use):
     # solution-begin
@@ -418,6 +451,7 @@ def hit_ratio(run, use):
     return hits / (hits + misses) if hits + misses else 0.0
     # solution-end
     # starter: return ...  # hits / (hits + misses), over all requests
+
 
 # %%
 check("1.3", hit_ratio)
@@ -436,7 +470,9 @@ check("1.3", hit_ratio)
 evening = lab.replay(lab.traffic(80, start="20:02"))
 marks = draw.repeated(evening)
 hot = evening["path"].value_counts().head(1)
-print(f"most asked for: {hot.index[0]}, {hot.iloc[0]} of {len(evening)} requests; {sum(marks) / len(marks):.2f} of the SQL was sent before")
+print(
+    f"most asked for: {hot.index[0]}, {hot.iloc[0]} of {len(evening)} requests; {sum(marks) / len(marks):.2f} of the SQL was sent before"
+)
 
 # %% [markdown]
 # The more people want the same, the more a cache removes. The worst evening for a shop without one is the best for a shop

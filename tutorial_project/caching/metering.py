@@ -69,8 +69,9 @@ Listener = Callable[[Event], None]
 _READS_OR_WRITES = re.compile(r"\s*\(?\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)\b", re.IGNORECASE)
 _MISSING = object()
 _OPERATIONS = (
-    "get set add delete get_many set_many delete_many get_or_set has_key touch incr decr incr_version decr_version clear"
-).split()
+    *("get", "set", "add", "delete", "get_many", "set_many", "delete_many", "get_or_set"),
+    *("has_key", "touch", "incr", "decr", "incr_version", "decr_version", "clear"),
+)
 
 _everywhere: list[Listener] = []
 _here: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
@@ -82,15 +83,14 @@ _outer: ContextVar[str] = ContextVar("the cache call this one is part of", defau
 
 
 def install() -> None:
-    """Make every database connection and every cache of this process tell what it does. Calling it again changes nothing."""
+    """Make every database connection and every cache of this process tell what it does; again changes nothing."""
     connection_created.connect(_watch_connection, dispatch_uid="caching.metering")
     for connection in connections.all(initialized_only=True):
         _watch_connection(connection=connection)
     if not hasattr(CacheHandler.create_connection, "metered"):
         CacheHandler.create_connection = _metered_creation(CacheHandler.create_connection)  # type: ignore[method-assign]
     for alias in settings.CACHES:
-        if hasattr(caches._connections, alias):  # created before install(), in this thread
-            _watch_cache(caches[alias], alias)
+        _watch_cache(caches[alias], alias)  # this thread's may have been created before
 
 
 @contextmanager
@@ -208,7 +208,7 @@ def _other(method: Any, inner: list[CacheCall], *args: Any, **kwargs: Any) -> _R
     return result, (), (), _size(written) if method.__name__ in ("set", "add") else 0
 
 
-_READERS = {"get": _get, "get_many": _get_many, "get_or_set": _get_or_set}
+_READERS: dict[str, Callable[..., _Reading]] = {"get": _get, "get_many": _get_many, "get_or_set": _get_or_set}
 
 
 def _apart(compute: Callable[[], Any]) -> Callable[[], Any]:

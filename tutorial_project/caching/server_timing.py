@@ -1,4 +1,4 @@
-"""What a request cost, on its response: a standard `Server-Timing` header, which browsers show in their developer tools.
+"""What a request cost, on its response: a standard `Server-Timing` header, which browsers' developer tools draw.
 
     Server-Timing: total;dur=12.3, db;dur=8.1;desc="19 queries", cache;dur=0.4, use;desc="popular_products 1 0 5120"
 

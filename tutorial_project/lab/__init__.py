@@ -1,12 +1,12 @@
-"""The bench: what a notebook imports. Names are loaded when they are first asked for, so that its small servers start fast."""
+"""The bench: what a notebook imports. Names are loaded when first asked for, so that its small servers start fast."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import draw as draw
-    from .boot import boot as boot
-    from .doctor import doctor as doctor
+    from .booting import boot as boot
+    from .checkup import doctor as doctor
     from .judging import check as check
     from .predictions import predict as predict
     from .predictions import reveal as reveal
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .starting_over import reset as reset
 
 _WHERE = {
-    "boot": "boot",
+    "boot": "booting",
     "check": "judging",
-    "doctor": "doctor",
+    "doctor": "checkup",
     "my_surprises": "progress_page",
     "predict": "predictions",
     "progress": "progress_page",

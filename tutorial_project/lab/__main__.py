@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
             print(f"{WORK}: {', '.join(added) + ' added' if added else 'nothing to add, every notebook is there'}.")
             return 0
         case ["doctor"]:
-            from .doctor import doctor
+            from .checkup import doctor
 
             doctor()
             return 0

@@ -138,7 +138,7 @@ class Lab:
         return traffic.replay(self, trace, databases)
 
     def rush(self, url: str, visitors: int = 4, seconds: float = 1.0) -> pd.DataFrame:
-        """Let several strangers ask for a page at once, in threads, for some seconds; see `lab/rush.py` for the columns."""
+        """Let strangers ask for a page at once, in threads, for some seconds; see `lab/rush.py` for the columns."""
         return rush.rush(url, visitors, seconds)
 
     def scoreboard(self, **runs: pd.DataFrame) -> None:
@@ -162,7 +162,9 @@ class Lab:
         An exercise that nobody has begun yet changes nothing. Raises LabError where the shop has no such selector.
         """
         if not callable(getattr(selectors, name, None)):
-            raise LabError(f"The shop has no selector called {name!r}: tutorial_project/shop/selectors.py has them all.")
+            raise LabError(
+                f"The shop has no selector called {name!r}: tutorial_project/shop/selectors.py has them all."
+            )
         if untouched(function):
             return
         self._swapped.setdefault(name, getattr(selectors, name))

@@ -1,8 +1,8 @@
 """How many requests a second a number of databases can carry within a latency bound: a queue, fed with measured work.
 
 Each request waits for the first database that is free, then keeps it for as long as its SQL took when it was measured.
-Arrivals are random (Poisson, seeded), the first come is served first: the G/G/c queue of any textbook, e.g. Harchol-Balter,
-"Performance Modeling and Design of Computer Systems" (2013), chapter 14. Reads can go to any database; so here do
+Arrivals are random (Poisson, seeded), the first come is served first: the queue with c servers of any textbook, such as
+Harchol-Balter, "Performance Modeling and Design of Computer Systems" (2013). Reads can go to any database; so here do
 writes, which flatters a second database.
 """
 
@@ -43,8 +43,9 @@ def kind(sql: str) -> str:
 
 
 def latencies(work: Sequence[float], rate: float, databases: int = 1, seed: int = 1) -> list[float]:
-    """The latency (ms, waiting and work) of 4,000 requests that arrive at `rate` a second; each needs one of `work` (ms), drawn at random.
+    """The latency (ms, waiting and work) of 4,000 requests that arrive at `rate` a second.
 
+    Each needs one of `work` (ms of a database), drawn at random with `seed`.
     Raises LabError where there is no work, or `rate` or `databases` is not positive.
     """
     if not work or rate <= 0 or databases < 1:

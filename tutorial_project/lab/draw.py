@@ -37,11 +37,7 @@ _STYLE = {
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11.5,
-    "axes.titleweight": "bold",
     "grid.color": "#DDDDDD",
-    "legend.frameon": False,
 }
 
 
@@ -72,7 +68,12 @@ def show(fig: Figure, alt: str, data: object) -> None:
     display(bundle, raw=True)
 
 
-def bars(values: Mapping[str, float], alt: str, *, ylabel: str, title: str = "", unit: str = "") -> None:
+def title(ax: Axes, text: str) -> None:
+    """Put a title over the left edge of `ax`."""
+    ax.set_title(text, loc="left", fontsize=11.5, fontweight="bold")
+
+
+def bars(values: Mapping[str, float], alt: str, *, ylabel: str, unit: str = "") -> None:
     """A bar for each name, with its number on it."""
     fig, (ax,) = figure(max(4.5, 1.5 * len(values) + 1.5), 3.0)
     drawn = ax.bar(list(values), list(values.values()), width=0.6, color=[COLOURS[i % 7] for i in range(len(values))])
@@ -80,19 +81,22 @@ def bars(values: Mapping[str, float], alt: str, *, ylabel: str, title: str = "",
         bar.set_hatch(HATCHES[i % 5])
         bar.set_edgecolor("white")
     ax.bar_label(drawn, [f"{value:,g}{unit}" for value in values.values()], padding=2)
-    ax.set(ylabel=ylabel, title=title)
+    ax.set(ylabel=ylabel)
     ax.margins(y=0.15)
     show(fig, alt, ", ".join(f"{name} {value:,g}{unit}" for name, value in values.items()))
 
 
 def lines(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], alt: str, **labels: str) -> None:
-    """A line for each name, through its (xs, ys); `labels` are those of `Axes.set` (xlabel, ylabel, title, xscale…)."""
+    """A line for each name, through its (xs, ys); `labels` are those of `Axes.set` (xlabel, ylabel, xscale…)."""
     fig, (ax,) = figure()
     for i, (name, (xs, ys)) in enumerate(curves.items()):
         ax.plot(xs, ys, label=name, color=COLOURS[i % 7], marker=MARKERS[i % 7], linestyle=DASHES[i % 4], markersize=5)
     ax.set(**labels)
-    ax.legend()
-    data = [f"{name}: " + " ".join(f"({x:g}, {y:g})" for x, y in zip(xs, ys)) for name, (xs, ys) in curves.items()]
+    ax.legend(frameon=False)
+    data = [
+        f"{name}: " + " ".join(f"({x:g}, {y:g})" for x, y in zip(xs, ys, strict=True))
+        for name, (xs, ys) in curves.items()
+    ]
     show(fig, alt, "\n".join(data))
 
 
@@ -102,7 +106,7 @@ def scoreboard(board: pd.DataFrame) -> None:
     `board` has a row for each way the shop was run, and the columns `queries` (per 1,000 requests) and one for each
     cache use (its hit ratio, or nothing where it was not used).
     """
-    fig, (left, right) = figure(9.0, 0.9 + 0.55 * max(len(board), 2), panels=2, sharey=True)
+    fig, (left, right) = figure(9.0, 1.0 + 0.55 * len(board), panels=2, sharey=True)
     uses = [column for column in board.columns if column != "queries"]
     runs = list(board.index)
     height = 0.8 / max(len(uses), 1)
@@ -113,14 +117,14 @@ def scoreboard(board: pd.DataFrame) -> None:
         left.bar_label(drawn, labels, padding=2, fontsize=9)
     for row in range(len(runs)):
         if not uses or board[uses].iloc[row].isna().all():
-            left.text(0.01, row, "no cache", va="center", color="#555555")
-    left.set(xlim=(0, 1.12), title="Hit ratio by cache use", yticks=range(len(runs)), yticklabels=runs)
-    left.invert_yaxis()
+            left.text(0.01, row, "nothing kept", va="center", color="#555555")
+    left.set(xlim=(0, 1.12), ylim=(len(runs) - 0.45, -0.55), yticks=range(len(runs)), yticklabels=runs)
+    title(left, "Hit ratio by cache use")
     if uses:
-        left.legend(loc="upper left", bbox_to_anchor=(0, -0.12), fontsize=9, ncols=2)
+        left.legend(loc="upper left", bbox_to_anchor=(0, -0.12), fontsize=9, ncols=2, frameon=False)
     drawn = right.barh(range(len(runs)), board["queries"], 0.5, color=GREY)
     right.bar_label(drawn, [f"{value:,.0f}" for value in board["queries"]], padding=3)
-    right.set(title="Database queries per 1,000 requests")
+    title(right, "Database queries per 1,000 requests")
     right.margins(x=0.18)
     for ax in (left, right):
         ax.grid(axis="y", visible=False)
@@ -162,7 +166,7 @@ def barcode(requests: pd.DataFrame, alt: str) -> None:
     for spine in ax.spines.values():
         spine.set_visible(False)
     share = sum(repeats) / len(repeats)
-    ax.set_title(f"{len(repeats):,} statements, in order: {share:.0%} asked before (orange), the rest new (black)")
+    title(ax, f"{len(repeats):,} statements in order: {share:.0%} sent before (orange), the rest new (black)")
     quarters = " ".join(f"{row.mean():.2f}" for row in rows)
     show(fig, alt, f"{len(repeats)} statements, {sum(repeats)} repeated; share repeated in each row: {quarters}")
 

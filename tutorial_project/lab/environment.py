@@ -100,6 +100,7 @@ def start_with(reaper: Reaper) -> Environment:
         "DATABASE_URL": database.postgresql_url(given, own_name) if on_postgresql else database.sqlite_url(folder),
         "REDIS_URL": cache_server.url,
         "CACHE_KEY_PREFIX": cache_server.prefix,
+        "CACHE_BACKEND": "" if cache_server.owned else "tutorial_project.lab.shared_server.RedisCache",
         "RATES_URL": rates_url,
         "SECRET_KEY": secrets.token_urlsafe(50),
         "DJANGO_SETTINGS_MODULE": SETTINGS,

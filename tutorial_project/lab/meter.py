@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
+from typing import Any
 
 from django.http import HttpResponse
 from django.utils import translation
@@ -71,7 +72,7 @@ class Reading(Counters):
 class Visit(Reading):
     """A `Reading` of one request, with the answer: `status`, `text`, `response`."""
 
-    response: HttpResponse = field(default_factory=HttpResponse)
+    response: Any = field(default_factory=HttpResponse)
 
     @property
     def status(self) -> int:

@@ -1,4 +1,4 @@
-"""A survey of the shop's selectors under traffic: what each costs, how often it is asked, how often its answer changes."""
+"""A survey of the shop's selectors under traffic: what each costs, how often it is asked, how often it changes."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def read(requests: int | None = None, start: str = "00:00") -> pd.DataFrame:
     `path`, `body` (urlencoded). Raises LabError where `start` is no time, or fewer requests than asked for follow it.
     """
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", start):
-        raise LabError(f"start={start!r} is no time of day: write it as \"20:00\".")
+        raise LabError(f'start={start!r} is no time of day: write it as "20:00".')
     hours, minutes = map(int, start.split(":"))
     trace = pd.read_csv(settings.DATA / "traffic.csv", dtype={"t": int}, keep_default_na=False)
     trace = trace[trace["t"] >= 3600 * hours + 60 * minutes].reset_index(drop=True)
@@ -66,7 +66,7 @@ def replay(lab: Lab, trace: pd.DataFrame, databases: int = 1) -> pd.DataFrame:
 def _sign_in_everybody(lab: Lab, trace: pd.DataFrame) -> None:
     """Sign in before the replay, so that it counts the pages and not the sessions' making."""
     known = set(get_user_model()._default_manager.values_list("username", flat=True))
-    for user, language in sorted(set(zip(trace["user"], trace["language"])) - {("", "en"), ("", "de")}):
+    for user, language in sorted(set(zip(trace["user"], trace["language"], strict=True)) - {("", "en"), ("", "de")}):
         if user not in known:
             raise LabError(f"This trace names a user the shop does not have: {user!r}.")
         lab.client(user, language)
@@ -97,7 +97,7 @@ def _row(visit: Visit) -> dict[str, Any]:
 
 
 def board(runs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """A row a run: `queries` per 1,000 requests, and the hit ratio of each cache use (nothing where it was not used)."""
+    """A row a run: `queries` per 1,000 requests, and each cache use's hit ratio (nothing where it was not used)."""
     rows = {}
     for name, run in runs.items():
         if "queries" not in run or "uses" not in run:

@@ -13,6 +13,7 @@ from django.core.handlers import base
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.test.client import ClientHandler
+from django.utils.module_loading import import_string
 
 from ..caching.metering import Event, Statement, listening
 from . import draw
@@ -38,7 +39,7 @@ class Xray:
 
     url: str
     steps: list[Step] = field(default_factory=list, repr=False)
-    response: HttpResponse = field(default_factory=HttpResponse, repr=False)
+    response: Any = field(default_factory=HttpResponse, repr=False)
 
     @property
     def seconds(self) -> float:
@@ -56,6 +57,8 @@ class Xray:
 
         Times differ from run to run: draw them in a cell whose output is not compared.
         """
+        from matplotlib.patches import Patch
+
         bars = self._spans(times)
         deepest = max(step.depth for step, _, _ in bars)
         fig, (ax,) = draw.figure(9.5, 0.9 + 0.34 * (deepest + 1))
@@ -63,21 +66,24 @@ class Xray:
             ax.barh(step.depth, right - left, 0.86, left, color=COLOURS[step.kind], edgecolor="white", linewidth=0.8)
             if step.kind in ("middleware", "view"):
                 ax.text(left, step.depth, " " + step.label, va="center", color="white", fontsize=8.5, clip_on=True)
-        for kind, colour in COLOURS.items():
-            ax.bar(0, 0, color=colour, label=kind)
-        ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-        ax.set(xlabel="milliseconds" if times else "order of events", yticks=[], title=f"GET {self.url}")
+        handles = [Patch(color=colour, label=kind) for kind, colour in COLOURS.items()]
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+        ax.set(xlabel="milliseconds" if times else "order of events", yticks=[], xlim=(0, None))
+        draw.title(ax, f"GET {self.url}")
         ax.invert_yaxis()
         ax.grid(visible=False)
         counts = {kind: sum(step.kind == kind for step in self.steps) for kind in COLOURS}
-        said = f"{counts['middleware']} middleware around the view, {counts['cache']} cache calls, {counts['sql']} queries"
+        said = (
+            f"{counts['middleware']} middleware around the view, {counts['cache']} cache calls, {counts['sql']} queries"
+        )
         draw.show(fig, said, self.url if times else repr(self))
 
     def _spans(self, times: bool) -> list[tuple[Step, float, float]]:
         """(step, left, right) of each bar: in ms, or in places where every beginning and every end takes one."""
         if times:
             return [(step, step.started * 1000, step.ended * 1000) for step in self.steps]
-        ends = sorted([(s.started, 0, i) for i, s in enumerate(self.steps)] + [(s.ended, 1, i) for i, s in enumerate(self.steps)])
+        starts = [(step.started, 0, i) for i, step in enumerate(self.steps)]
+        ends = sorted(starts + [(step.ended, 1, i) for i, step in enumerate(self.steps)])
         place = {(i, end): n for n, (_, end, i) in enumerate(ends)}
         return [(step, place[i, 0], place[i, 1]) for i, step in enumerate(self.steps)]
 
@@ -107,7 +113,8 @@ class _Recorder:
                 self.steps.append(Step(self.depth, "sql", shortened(event.sql), ended - event.seconds, ended))
         elif not event.part_of:
             outcome = " hit" if event.found else " miss" if event.missed else ""
-            label = f"{event.operation} {', '.join(event.keys)}{outcome}"
+            keys = re.sub(r"[0-9a-f]{32}", lambda found: found[0][:6] + "…", ", ".join(event.keys))
+            label = f"{event.operation} {keys}{outcome}"
             self.steps.append(Step(self.depth, "cache", label, ended - event.seconds, ended))
 
 
@@ -143,7 +150,7 @@ class _Handler(ClientHandler):
         self.recorder = recorder
 
     def load_middleware(self, is_async: bool = False) -> None:
-        found = base.import_string
+        found = import_string
 
         def traced(dotted: str) -> Any:
             factory = found(dotted)
@@ -165,7 +172,8 @@ class _Handler(ClientHandler):
 def take(browser: Client, url: str) -> Xray:
     """Ask for `url` as `browser` (its cookies, its language) and return the x-ray of that request."""
     recorder = _Recorder()
-    client = Client(headers={key[5:].replace("_", "-"): v for key, v in browser.defaults.items() if key.startswith("HTTP_")})
+    client = Client()
+    client.defaults = browser.defaults
     client.handler = _Handler(recorder)
     client.cookies = browser.cookies
     with listening(recorder), language_kept():

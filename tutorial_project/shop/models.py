@@ -1,7 +1,7 @@
 """The shop: stores that sell products to customers, in two languages.
 
 A *tenant* is a store. Products, orders and customers belong to one; categories and tags are shared by all.
-Prices are in euros. Names stand in both languages on the row itself (`name_en`, `name_de`): `name` picks the active one.
+Prices are in euros. Names stand in both languages on the row (`name_en`, `name_de`): `name` picks the active one.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ProductQuerySet(models.QuerySet["Product"]):
     """Questions about products that more than one page asks."""
 
     def expensive_ranking(self) -> ProductQuerySet:
-        """All products that ever sold, most units first, each with `.sold` (units): an aggregate over every order line."""
+        """All products that ever sold, most units first, each with `.sold` (units): a sum over every order line."""
         return self.filter(lines__isnull=False).annotate(sold=Sum("lines__quantity")).order_by("-sold", "pk")
 
 

@@ -29,7 +29,9 @@ def shelves(answer: Any, lab: "Lab") -> str:
             )
     cost = [visit.queries for visit in second]
     if sum(cost) and not lab_has_entries():
-        raise Wrong(f"right, and the second visits cost {cost} queries: nothing was stored. For how many seconds is it kept?")
+        raise Wrong(
+            f"right, and the second visits cost {cost} queries: nothing was stored. For how many seconds is it kept?"
+        )
     if sum(cost):
         raise Wrong(f"right, but the second visits still cost {cost} queries. Is the view called each time?")
     return f"first visits cost {[visit.queries for visit in first]} queries, second visits {cost}."

@@ -14,10 +14,10 @@ from ..quizzes import QUIZZES, Quiz
 if TYPE_CHECKING:
     from ..bench import Lab
 
-EAGER = '''def new_products():
+EAGER = """def new_products():
     newest = Product.objects.order_by("-created_at", "-pk")[:8]
     return cache.get_or_set("new_products", list(newest), 600)
-'''
+"""
 
 
 def rows_of(answer: Callable[[], Any], wanted: list[Product], what: str) -> list[int]:
@@ -28,7 +28,9 @@ def rows_of(answer: Callable[[], Any], wanted: list[Product], what: str) -> list
             found = attempt(answer)
         expect_type(found, list, what)
         if [getattr(row, "pk", None) for row in found] != [row.pk for row in wanted]:
-            raise Wrong(f"{what} gives {len(found)} rows; expected are {len(wanted)}, in the order of the shop's own page.")
+            raise Wrong(
+                f"{what} gives {len(found)} rows; expected are {len(wanted)}, in the order of the shop's own page."
+            )
         cost.append(reading.queries)
     return cost
 
@@ -58,7 +60,9 @@ def judge_entry(cost: list[int], key: str) -> None:
     if left == -1:
         raise Wrong(f"{key!r} is kept for ever: it has no timeout. It should live for 600 seconds.")
     if not 590 <= left <= 600:
-        raise Wrong(f"{key!r} has {left} seconds to live, and should have 600. Without a third argument Django takes 300.")
+        raise Wrong(
+            f"{key!r} has {left} seconds to live, and should have 600. Without a third argument Django takes 300."
+        )
 
 
 @exercise("1.1", "the cache that never saves a query", seconds=10)
@@ -130,9 +134,9 @@ QUIZZES["01.1"] = Quiz(
 QUIZZES["01.2"] = Quiz(
     "The cache of product pages' details has a hit ratio of 0.99. How much of the database's work did it take away?",
     [
-        ("About 99 %", "It took away 99 % of that one question's work. If the question was cheap, that is next to nothing."),
-        ("That cannot be told from the hit ratio", "The ratio counts look-ups, whatever they cost. Cost × repeats tells "
-         "the load removed, and the two rank cache uses differently."),
+        ("About 99 %", "It took away 99 % of that one question's work. If it was cheap, that is next to nothing."),
+        ("That cannot be told from the hit ratio", "The ratio counts look-ups, whatever they cost. Cost × repeats "
+         "tells the load removed, and the two rank cache uses differently."),
         ("None: the hit ratio only says how fast the cache is", "Hits did replace queries. How much work those queries "
          "were is what the ratio does not say."),
     ],

@@ -61,7 +61,7 @@ def examine() -> Iterator[Finding]:
 
 def running() -> Environment | None:
     """The environment of this kernel, None before boot()."""
-    boot = sys.modules.get("tutorial_project.lab.boot")
+    boot = sys.modules.get("tutorial_project.lab.booting")
     lab = getattr(boot, "_lab", None)
     return lab.environment if lab else None
 

@@ -54,8 +54,6 @@ def first_boot(notebook: str | None) -> Lab:
     try:
         from tutorial_project.lab.bench import Lab
 
-        if not started.cache_server.owned:
-            never_flush(started)
         lab = Lab(started, notebook)
     except BaseException:
         started.close()
@@ -69,17 +67,6 @@ def ipython() -> Any:
     """The IPython shell that this code runs in, or None."""
     module = sys.modules.get("IPython")
     return module.get_ipython() if module else None
-
-
-def never_flush(started: environment.Environment) -> None:
-    """Let `cache.clear()` delete this kernel's keys alone: Django's own would empty the whole of somebody's server."""
-    from django.core.cache.backends.base import BaseCache
-    from django.core.cache.backends.redis import RedisCache
-
-    def clear(self: BaseCache) -> None:
-        started.cache_server.forget_own_keys()
-
-    RedisCache.clear = clear  # type: ignore[method-assign]
 
 
 def forget_connections() -> None:
