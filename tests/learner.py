@@ -4,6 +4,7 @@ import linecache
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,8 +29,10 @@ class Bench:
     def empty_cache(self) -> None:
         self.calls.append("empty_cache")
 
-    def restore(self) -> None:
-        self.calls.append("restore")
+    @contextmanager
+    def arrangement_kept(self) -> Iterator[None]:
+        yield
+        self.calls.append("rearranged")
 
     def restore_database(self) -> None:
         self.calls.append("restore_database")

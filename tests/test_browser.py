@@ -38,6 +38,12 @@ const [path, done] = [arguments[0], arguments[1]];
   const panel = await app.commands.execute('docmanager:open', {path: path, factory: 'Notebook'});
   await panel.context.ready;
   await panel.sessionContext.ready;
+  // The command runs whichever notebook is in front, and the start page may come up late.
+  for (let front = 0; front < 4;) {
+    app.shell.activateById(panel.id);
+    await new Promise(resolve => setTimeout(resolve, 250));
+    front = app.shell.currentWidget === panel ? front + 1 : 0;
+  }
   await app.commands.execute('notebook:run-all-cells');
   const cells = panel.content.model.sharedModel.cells.filter(cell => cell.cell_type === 'code');
   // It resolves at the first error, though cells after one that may fail are still to come.

@@ -115,7 +115,7 @@ def test_every_answer_gets_one_message(
     assert message in said(capsys, cell(source))
     assert time.monotonic() - start < 5
     assert kept() == {"title": "double it", "passed": message.startswith("x.1 Right"), "tries": 1}
-    assert bench.calls == ["empty_cache", "restore", "empty_cache"]
+    assert bench.calls == ["empty_cache", "rearranged", "empty_cache"]
     assert said(capsys, lambda n: n + 21) == "x.1 Right: 42."
 
 

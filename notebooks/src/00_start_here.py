@@ -175,13 +175,20 @@ first, second = lab.xray("/fast/"), lab.xray("/fast/")
 second.figure()
 
 # %% [markdown]
-# No red is left: two reads from the cache stand where the queries were. As text, the same picture:
+# No red is left: two reads from the cache stand where the queries were. The blue bar is the view together with its decorator;
+# the decorator answered, and the function inside it was not called. As text, the same picture:
 
 # %%
 second
 
 # %% [markdown]
-# One bar is still there: the middleware. A kept page still passes through all of it, which is why security headers, sessions
+# The table of a visit counts the same two look-ups, by what they were for:
+
+# %%
+lab.visit("/fast/")
+
+# %% [markdown]
+# One part is still there: the middleware. A kept page still passes through all of it, which is why security headers, sessions
 # and languages go on working, and why a page from the cache still costs something. Here with real time on the axis:
 
 # %% tags=["nbval-ignore-output"] why="milliseconds"
@@ -194,27 +201,22 @@ print(f"From the cache, the page took less than half the time: {second.seconds <
 # %% [markdown]
 # ### In production
 #
-# - Settings: the four lines of the card above, with your server's address. Django's own Redis backend needs the `redis` package.
+# - Settings: the line on the card above, with your server's address. Django's own Redis backend needs the `redis` package.
 # - Watch: the hit ratio (notebook 01 defines it) and the number of queries, as a response header or a metric (notebook 13).
 # - Limit: an entry lives for the seconds that you gave; nothing else removes a page for you (notebooks 06 to 08 do).
 #
 # ### If something is wrong
 #
 # `doctor()` looks at this machine and says what it found. Its answer is about your machine, so CI does not compare it.
-
-# %% tags=["nbval-ignore-output"] why="names this machine's versions, ports and disk"
-from tutorial_project.lab import doctor
-
-doctor()
-
-# %% [markdown]
+#
 # `progress()` shows what you have guessed and solved so far, and `my_surprises()` what turned out differently than you
 # guessed: the part worth reading again next week. Both are kept in a file of your own, next to your copies of the notebooks.
 # `reset()` gives you a fresh copy of this notebook, its cache and its database; your progress stays.
 
-# %% tags=["nbval-ignore-output"] why="your own progress"
-from tutorial_project.lab import my_surprises, progress
+# %% tags=["nbval-ignore-output"] why="names this machine's versions, ports and disk, and your own progress"
+from tutorial_project.lab import doctor, my_surprises, progress
 
+doctor()
 progress()
 my_surprises()
 

@@ -6,7 +6,7 @@
 Guarantee: every statement and every cache call of every thread is told, once, and a look-up is counted as the caller
 sees it: `get_or_set` is one look-up, however many calls the backend makes for it.
 Limit: SQL time is the time inside `execute`; rows fetched later are not in it. Bytes are those of the pickled value, as
-the stock backends store it.
+the stock backends store it. An async method is told as the calls that it makes: a missed `aget_or_set` is two look-ups.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pickle
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -38,6 +38,7 @@ class Statement:
     params: Any
     alias: str
     seconds: float
+    many: bool = False  # sent by executemany, once for each of `params`
 
     @property
     def is_query(self) -> bool:
@@ -49,8 +50,8 @@ class Statement:
 class CacheCall:
     """One call of a cache method on `keys`; a look-up tells which it `found` and which it `missed`.
 
-    `part_of` names the call that this one was a part of (`get_or_set` calls `get`), or is empty. `bytes` is the size of
-    the values read or written.
+    `part_of` names the call that this one was a part of (`get_or_set` calls `get`), or is empty. `sizes` are the bytes
+    of the values read or written, by key.
     """
 
     alias: str
@@ -58,9 +59,14 @@ class CacheCall:
     keys: tuple[str, ...]
     found: tuple[str, ...]
     missed: tuple[str, ...]
-    bytes: int
+    sizes: Mapping[str, int]
     seconds: float
     part_of: str = ""
+
+    @property
+    def bytes(self) -> int:
+        """The size of all values read or written."""
+        return sum(self.sizes.values())
 
 
 Event = Statement | CacheCall
@@ -72,6 +78,8 @@ _OPERATIONS = (
     *("get", "set", "add", "delete", "get_many", "set_many", "delete_many", "get_or_set"),
     *("has_key", "touch", "incr", "decr", "incr_version", "decr_version", "clear"),
 )
+
+_MANY = ("get_many", "delete_many")
 
 _everywhere: list[Listener] = []
 _here: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
@@ -132,7 +140,7 @@ def _timed_statement(execute: Callable[..., Any], sql: str, params: Any, many: b
     try:
         return execute(sql, params, many, context)
     finally:
-        _tell(Statement(sql, params, context["connection"].alias, perf_counter() - started))
+        _tell(Statement(sql, params, context["connection"].alias, perf_counter() - started, many))
 
 
 def _metered_creation(create: Callable[[Any, str], BaseCache]) -> Any:
@@ -158,19 +166,21 @@ def _metered_call(method: Callable[..., Any], operation: str, alias: str) -> Any
     def call(*args: Any, **kwargs: Any) -> Any:
         if not _listeners():
             return method(*args, **kwargs)
+        if operation in _MANY:  # an iterator of keys can be read once only, and the backend reads it
+            args, kwargs = _listed(args, kwargs)
         inner: list[CacheCall] = []
         around, part_of = _inside.get(), _outer.get()
         tokens = _inside.set(inner), _outer.set(operation)
         started = perf_counter()
-        found, missed, size = (), (), 0
+        found, missed, sizes = (), (), {}
         try:
-            result, found, missed, size = _READERS.get(operation, _other)(method, inner, *args, **kwargs)
+            result, found, missed, sizes = _READERS.get(operation, _other)(method, inner, *args, **kwargs)
             return result
         finally:
             seconds = perf_counter() - started
             _inside.reset(tokens[0])
             _outer.reset(tokens[1])
-            event = CacheCall(alias, operation, _keys(operation, args, kwargs), found, missed, size, seconds, part_of)
+            event = CacheCall(alias, operation, _keys(operation, args, kwargs), found, missed, sizes, seconds, part_of)
             if around is not None:
                 around.append(event)
             _tell(event)
@@ -179,36 +189,44 @@ def _metered_call(method: Callable[..., Any], operation: str, alias: str) -> Any
     return call
 
 
-# Reading each kind of call: (what it returned, keys found, keys missed, bytes)
+# Reading each kind of call: (what it returned, keys found, keys missed, bytes by key)
 
-_Reading = tuple[Any, tuple[str, ...], tuple[str, ...], int]
+_Reading = tuple[Any, tuple[str, ...], tuple[str, ...], dict[str, int]]
 
 
 def _get(method: Any, inner: list[CacheCall], key: str, default: Any = None, version: Any = None) -> _Reading:
     value = method(key, _MISSING, version=version)
-    return (default, (), (key,), 0) if value is _MISSING else (value, (key,), (), _size(value))
+    return (default, (), (key,), {}) if value is _MISSING else (value, (key,), (), {key: _size(value)})
 
 
 def _get_many(method: Any, inner: list[CacheCall], keys: Any, version: Any = None) -> _Reading:
-    keys = tuple(keys)
     values = method(keys, version=version)
-    missed = tuple(key for key in keys if key not in values)
-    return values, tuple(values), missed, sum(map(_size, values.values()))
+    missed = tuple(key for key in dict.fromkeys(keys) if key not in values)
+    return values, tuple(values), missed, {key: _size(value) for key, value in values.items()}
 
 
 def _get_or_set(method: Any, inner: list[CacheCall], key: str, default: Any, *args: Any, **kwargs: Any) -> _Reading:
     value = method(key, _apart(default) if callable(default) else default, *args, **kwargs)
     found, missed = inner[0].found, inner[0].missed  # its first call is a get, and that decides
-    return value, found, missed, _size(value)
+    return value, found, missed, {key: _size(value)}
 
 
 def _other(method: Any, inner: list[CacheCall], *args: Any, **kwargs: Any) -> _Reading:
-    result = method(*args, **kwargs)
-    written = args[1] if len(args) > 1 else kwargs.get("value")
-    return result, (), (), _size(written) if method.__name__ in ("set", "add") else 0
+    return method(*args, **kwargs), (), (), {}
 
 
-_READERS: dict[str, Callable[..., _Reading]] = {"get": _get, "get_many": _get_many, "get_or_set": _get_or_set}
+def _set(method: Any, inner: list[CacheCall], key: str, value: Any, *args: Any, **kwargs: Any) -> _Reading:
+    return method(key, value, *args, **kwargs), (), (), {key: _size(value)}
+
+
+def _set_many(method: Any, inner: list[CacheCall], data: Mapping[str, Any], *args: Any, **kwargs: Any) -> _Reading:
+    return method(data, *args, **kwargs), (), (), {key: _size(value) for key, value in data.items()}
+
+
+_READERS: dict[str, Callable[..., _Reading]] = {
+    **{"get": _get, "get_many": _get_many, "get_or_set": _get_or_set},
+    **{"set": _set, "add": _set, "set_many": _set_many},
+}
 
 
 def _apart(compute: Callable[[], Any]) -> Callable[[], Any]:
@@ -224,6 +242,12 @@ def _apart(compute: Callable[[], Any]) -> Callable[[], Any]:
             _outer.reset(tokens[1])
 
     return computed
+
+
+def _listed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if args:
+        return (list(args[0]), *args[1:]), kwargs
+    return args, {**kwargs, "keys": list(kwargs["keys"])} if "keys" in kwargs else kwargs
 
 
 def _keys(operation: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
@@ -301,8 +325,8 @@ class Counters:
             self._use(key).hits += 1
         for key in call.missed:
             self._use(key).misses += 1
-        if call.bytes:
-            self._use(call.keys[0]).bytes += call.bytes
+        for key, size in call.sizes.items():
+            self._use(key).bytes += size
 
     def _use(self, key: str) -> Use:
         return self.uses.setdefault(use_of(key), Use())

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable
 from time import perf_counter
+from urllib.parse import quote, unquote
 
 from django.http import HttpRequest, HttpResponse
 
@@ -44,7 +45,7 @@ def format_header(counters: Counters, seconds: float) -> str:
         f'worker;desc="{os.getpid()}"',
     ]
     for name, use in counters.uses.items():
-        safe = re.sub(r'["\\\s]', "_", name)
+        safe = quote(name, safe=":")  # a header has no room for every letter that a key may have
         metrics.append(f'use;desc="{safe} {use.hits} {use.misses} {use.bytes}"')
     return ", ".join(metrics)
 
@@ -62,6 +63,6 @@ def parse_header(value: str) -> tuple[Counters, float, int]:
         counters = Counters(int(queries), ms["db"] / 1000, ms["cache"] / 1000)
     except (KeyError, ValueError) as error:
         raise ValueError(f"not a Server-Timing header of this project: {value!r}") from error
-    for name, hits, misses, size in re.findall(r'use;desc="(\S+) (\d+) (\d+) (\d+)"', value):
-        counters.uses[name] = Use(int(hits), int(misses), int(size))
+    for name, hits, misses, size in re.findall(r'use;desc="(\S*) (\d+) (\d+) (\d+)"', value):
+        counters.uses[unquote(name)] = Use(int(hits), int(misses), int(size))
     return counters, seconds, int(worker)

@@ -52,7 +52,6 @@ class Lab:
         self._clients: dict[tuple[str | None, str | None], Client] = {}
         self._mounted: list[Any] = []
         self._swapped: dict[str, Callable[..., Any]] = {}
-        self._replica_ready = False
         install()
         _current = self
 
@@ -121,21 +120,25 @@ class Lab:
         """Recorded traffic of the shop from `start` ("HH:MM") on, a row a request, `t` in seconds since midnight."""
         return traffic.read(requests, start)
 
-    def survey(self, trace: pd.DataFrame) -> pd.DataFrame:
-        """Replay `trace` and watch each of the shop's selectors: what it costs, how often it is asked and changes.
+    def survey(self, trace: pd.DataFrame | int) -> pd.DataFrame:
+        """Replay a trace and watch each of the shop's selectors: what it costs, how often it is asked and changes.
 
         Returns a row a selector, the best candidate for a cache first; see `lab/survey.py` for the columns.
         """
-        return survey.survey(self, trace)
+        return survey.survey(self, self._trace(trace))
 
-    def replay(self, trace: pd.DataFrame, databases: int = 1) -> pd.DataFrame:
-        """Send `trace` to the shop, request after request, from an empty cache and the shop as it was loaded.
+    def replay(self, trace: pd.DataFrame | int, start: str = "09:00", databases: int = 1) -> pd.DataFrame:
+        """Send recorded traffic to the shop, request after request, from an empty cache and the shop as it was loaded.
 
+        `trace` is what `lab.traffic` returns, or how many requests of the recorded day to send, from `start` on.
         Returns a row a request: those of the trace and `page`, `status`, `queries`, `hits`, `misses`, `ms`, `sql` (the
         statements), `sql_ms` (how long each took), `uses` (cache use: (hits, misses)), `on` (queries by database).
         With `databases=2` every second page is read from a copy of the database.
         """
-        return traffic.replay(self, trace, databases)
+        return traffic.replay(self, self._trace(trace, start), databases)
+
+    def _trace(self, trace: pd.DataFrame | int, start: str = "09:00") -> pd.DataFrame:
+        return self.traffic(trace, start) if isinstance(trace, int) else trace
 
     def rush(self, url: str, visitors: int = 4, seconds: float = 1.0) -> pd.DataFrame:
         """Let strangers ask for a page at once, in threads, for some seconds; see `lab/rush.py` for the columns."""
@@ -171,32 +174,42 @@ class Lab:
         setattr(selectors, name, function)
         self.empty_cache()
 
-    def keep(self, *names: str, seconds: int = 600) -> None:
-        """Keep the answers of the shop's selectors called `names` in the cache, by their arguments, for `seconds`."""
-        for name in names:
-            self.swap(name, _kept(name, self._swapped.get(name) or getattr(selectors, name, None), seconds))
+    def keep(self, *which: str | Callable[..., Any], seconds: int = 600) -> None:
+        """Keep the answers of some of the shop's selectors in the cache, by their arguments, for `seconds`.
+
+        Each is the name of a selector, or a function of yours with a selector's name, which then answers in its place
+        and keeps what it likes. Raises LabError where the shop has no selector of that name.
+        """
+        for one in which:
+            if callable(one):
+                self.swap(one.__name__, one)
+            else:
+                self.swap(one, _kept(one, self._swapped.get(one) or getattr(selectors, one, None), seconds))
 
     def restore(self) -> None:
         """Take out every view that was mounted and put back every selector that was swapped. The cache is emptied."""
-        self._rearrange([], {})
+        self._rearrange([], {}, {})
 
     @contextmanager
     def arrangement_kept(self) -> Iterator[None]:
         """What this block mounts and swaps is gone after it; what was there before is there again."""
-        mounted, swapped = list(self._mounted), {name: getattr(selectors, name) for name in self._swapped}
+        mounted, originals = list(self._mounted), dict(self._swapped)
+        answering = {name: getattr(selectors, name) for name in originals}
         try:
             yield
         finally:
-            self._rearrange(mounted, swapped)
+            self._rearrange(mounted, originals, answering)
 
-    def _rearrange(self, mounted: list[Any], swapped: dict[str, Callable[..., Any]]) -> None:
+    def _rearrange(
+        self, mounted: list[Any], originals: dict[str, Callable[..., Any]], answering: dict[str, Callable[..., Any]]
+    ) -> None:
         for pattern in self._mounted:
             urls.urlpatterns.remove(pattern)
-        self._mounted = mounted
+        self._mounted = list(mounted)
         urls.urlpatterns[:0] = reversed(mounted)
-        for name, original in self._swapped.items():
-            setattr(selectors, name, swapped.get(name, original))
-        self._swapped = {name: original for name, original in self._swapped.items() if name in swapped}
+        for name, function in (self._swapped | answering).items():
+            setattr(selectors, name, function)
+        self._swapped = originals
         self._urls_changed()
         self.empty_cache()
 
@@ -215,9 +228,10 @@ class Lab:
             server.forget_own_keys()
 
     def restore_database(self) -> None:
-        """Put the shop back as it was loaded. Everybody is signed out."""
+        """Put the shop back as it was loaded. Everybody is signed out. Raises LabError inside a transaction."""
+        if connections["default"].in_atomic_block:
+            raise LabError("The database cannot be put back in the middle of a transaction. Leave atomic() first.")
         self._clients.clear()
-        self._replica_ready = False
         connections.close_all()
         self.environment.restore_database()
 

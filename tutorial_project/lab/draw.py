@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
+from .errors import LabError
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -155,6 +157,8 @@ def barcode(requests: pd.DataFrame, alt: str) -> None:
     from matplotlib.colors import to_rgb
 
     repeats = repeated(requests)
+    if not repeats:
+        raise LabError("There is no SQL statement to draw.")
     rows = np.array_split(np.array(repeats), 4)
     palette = np.array([to_rgb("#1B1B1B"), to_rgb(ORANGE)])  # new, repeated
     fig, (ax,) = figure(9.0, 2.6)

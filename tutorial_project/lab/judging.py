@@ -6,7 +6,7 @@ import sysconfig
 import textwrap
 import traceback
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -35,8 +35,8 @@ class Verdict:
 def check(id: str, answer: Any) -> None:
     """Judge your `answer` to the exercise `id`, and print what was seen.
 
-    Right or wrong is kept for `progress()`. Afterwards the cache is empty, the database as it was before, and what was
-    swapped or mounted is put back.
+    Right or wrong is kept for `progress()`. Afterwards the cache is empty, the database as it was before, and mounted
+    and swapped is what was so before.
     """
     known = find(id)
     verdict = judge(known, answer)
@@ -86,6 +86,8 @@ def _on_bench(lab: Any, exercise: Exercise, run: Callable[[], Verdict], trouble:
                 trouble.append(line)
 
     language, clients = translation.get_language(), dict(lab._clients)
+    arrangement = ExitStack()
+    arrangement.enter_context(lab.arrangement_kept())
     verdict = Verdict("error", "could not be judged.")
     put_back("empty the cache", lab.empty_cache)
     try:
@@ -103,7 +105,7 @@ def _on_bench(lab: Any, exercise: Exercise, run: Callable[[], Verdict], trouble:
             put_back("put the database back", lab.restore_database)
         else:
             lab._clients.update(clients)  # who signed in during the check has no session any more
-        put_back("restore what was swapped", lab.restore)
+        put_back("restore what was swapped", arrangement.close)
         put_back("empty the cache", lab.empty_cache)
         translation.activate(language) if language else translation.deactivate_all()
     return verdict

@@ -22,6 +22,8 @@ from ..caching.metering import Counters, Event, Statement, listening
 def written_out(statement: Statement) -> str:
     """The statement with its parameters in their places: what makes two statements the same, byte for byte."""
     params = statement.params
+    if statement.many:  # one text for many rows
+        return f"{statement.sql} {list(params)!r}"
     if not params:
         return statement.sql
     values = {k: repr(v) for k, v in params.items()} if isinstance(params, dict) else tuple(map(repr, params))
@@ -81,7 +83,11 @@ class Visit(Reading):
     @property
     def text(self) -> str:
         """The body of the answer."""
-        return self.response.text
+        if not self.response.streaming:
+            return self.response.text
+        content = self.response.getvalue()
+        self.response.streaming_content = [content]  # a stream can be read once, this again and again
+        return content.decode(self.response.charset, "replace")
 
     def rows(self) -> list[tuple[str, str]]:
         return [("status", str(self.status)), *super().rows()]

@@ -53,7 +53,8 @@ def survey(lab: Lab, trace: pd.DataFrame) -> pd.DataFrame:
         for name, selector in originals.items():
             setattr(selectors, name, selector)
     rows = [_row(name, entry) for name, entry in asked.items() if entry.calls]
-    return pd.DataFrame(rows).set_index("selector").sort_values("score", ascending=False)
+    table = pd.DataFrame(rows, columns=["selector", "calls", "repeats", "changes", "queries", "ms", "score"])
+    return table.set_index("selector").sort_values("score", ascending=False)
 
 
 def _watched(selector: Callable[..., Any], entry: _Asked) -> Callable[..., Any]:
@@ -63,7 +64,7 @@ def _watched(selector: Callable[..., Any], entry: _Asked) -> Callable[..., Any]:
         entry.calls += 1
         entry.queries += reading.queries
         entry.ms += sum(reading.sql_ms)
-        question = repr((args, kwargs))
+        question = ":".join(str(getattr(value, "pk", value)) for value in (*args, *kwargs.values()))
         seen = sha256(pickle.dumps(_plain(answer))).digest()
         entry.changes += entry.answers.get(question, seen) != seen
         entry.answers[question] = seen

@@ -27,7 +27,7 @@ def read(requests: int | None = None, start: str = "00:00") -> pd.DataFrame:
     Columns: `t` (seconds since midnight), `user` (empty: a stranger), `tenant`, `language` ("en" or "de"), `method`,
     `path`, `body` (urlencoded). Raises LabError where `start` is no time, or fewer requests than asked for follow it.
     """
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", start):
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", str(start)):
         raise LabError(f'start={start!r} is no time of day: write it as "20:00".')
     hours, minutes = map(int, start.split(":"))
     trace = pd.read_csv(settings.DATA / "traffic.csv", dtype={"t": int}, keep_default_na=False)
@@ -42,10 +42,12 @@ def read(requests: int | None = None, start: str = "00:00") -> pd.DataFrame:
 def replay(lab: Lab, trace: pd.DataFrame, databases: int = 1) -> pd.DataFrame:
     """Send each request of `trace` to the shop, in order; see `Lab.replay` for what comes back.
 
-    Raises LabError where the trace lacks a column, and where `databases` is neither 1 nor 2.
+    Raises LabError where the trace lacks a column or has no row, and where `databases` is neither 1 nor 2.
     """
-    if missing := [column for column in COLUMNS if column not in trace]:
+    if missing := [column for column in COLUMNS if column not in getattr(trace, "columns", ())]:
         raise LabError(f"This is no trace: it lacks {', '.join(missing)}. lab.traffic() returns one.")
+    if trace.empty:
+        raise LabError("This trace has no requests in it.")
     if databases not in (1, 2):
         raise LabError(f"The bench has one database and one copy of it: databases={databases} is neither 1 nor 2.")
     lab.restore_database()
@@ -66,7 +68,8 @@ def replay(lab: Lab, trace: pd.DataFrame, databases: int = 1) -> pd.DataFrame:
 def _sign_in_everybody(lab: Lab, trace: pd.DataFrame) -> None:
     """Sign in before the replay, so that it counts the pages and not the sessions' making."""
     known = set(get_user_model()._default_manager.values_list("username", flat=True))
-    for user, language in sorted(set(zip(trace["user"], trace["language"], strict=True)) - {("", "en"), ("", "de")}):
+    signed_in = trace[trace["user"] != ""]
+    for user, language in sorted(set(zip(signed_in["user"], signed_in["language"], strict=True)), key=str):
         if user not in known:
             raise LabError(f"This trace names a user the shop does not have: {user!r}.")
         lab.client(user, language)
@@ -98,9 +101,11 @@ def _row(visit: Visit) -> dict[str, Any]:
 
 def board(runs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row a run: `queries` per 1,000 requests, and each cache use's hit ratio (nothing where it was not used)."""
+    if not runs:
+        raise LabError("The scoreboard wants a run or two: lab.scoreboard(before=…, after=…).")
     rows = {}
     for name, run in runs.items():
-        if "queries" not in run or "uses" not in run:
+        if not {"queries", "uses"} <= set(getattr(run, "columns", ())):
             raise LabError(f"The scoreboard wants what lab.replay() returns; {name!r} is something else.")
         row: dict[str, float] = {"queries": 1000 * float(run["queries"].mean())}
         looks: dict[str, list[int]] = {}

@@ -101,7 +101,7 @@ _MISTAKES = {
 }
 
 
-@exercise("1.3", "the hit ratio", seconds=10)
+@exercise("1.3", "the hit ratio", seconds=10, commits=True)
 def ratio(answer: Any, lab: "Lab") -> str:
     expect_type(answer, Callable, "hit_ratio")
     run = pd.DataFrame({"uses": [{"a": (0, 1)}, {"a": (2, 0), "b": (0, 3)}, {}, {"a": (0, 1)}, {}]})

@@ -1,0 +1,118 @@
+"""The x-ray of one request: what is in it, in which order, and that nothing of it stays."""
+
+import re
+
+import pytest
+from django.core.cache import cache
+from django.core.handlers import base
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
+from django.utils import translation
+from django.utils.module_loading import import_string
+from real_shop import lab, running_lab  # noqa: F401
+from test_draw import Shown, shown  # noqa: F401
+
+from tutorial_project.lab.bench import Lab
+from tutorial_project.lab.xray import shortened
+from tutorial_project.shop.models import Tag
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    cache.get_or_set("tags", lambda: list(Tag.objects.all()[:1]))
+    return HttpResponse("page")
+
+
+def test_the_steps_stand_in_order_each_below_what_it_happened_in(lab: Lab) -> None:
+    url = lab.mount("mine/", page)
+    lines = repr(lab.xray(url)).splitlines()
+    assert lines[0] == "GET /mine/ -> 200"
+    assert lines[1] == "  ServerTimingMiddleware" and lines[2] == "    SecurityMiddleware"
+    assert [line.strip() for line in lines[-3:]] == [
+        "view  page",
+        "cache get_or_set tags miss",
+        "SQL   SELECT … FROM shop_tag",
+    ]
+    depths = [len(line) - len(line.lstrip()) for line in lines]
+    assert depths == sorted(depths) and depths[-1] == depths[-2] == depths[-3] + 2
+    again = repr(lab.xray(url)).splitlines()
+    assert again[-1].strip() == "cache get_or_set tags hit"
+
+
+def test_times_nest_as_the_steps_do(lab: Lab) -> None:
+    xray = lab.xray("/")
+    outer = xray.steps[0]
+    assert all(outer.started <= step.started <= step.ended <= outer.ended for step in xray.steps)
+    assert xray.seconds == outer.ended > 0
+
+
+def test_it_sees_the_queries_of_an_ordinary_visit_as_the_same_visitor(lab: Lab) -> None:
+    lab.visit("/", "alice")
+    for who, language in (("alice", None), (None, "de")):
+        xray, visit = lab.xray("/", who, language), lab.visit("/", who, language)
+        assert sum(step.kind == "sql" for step in xray.steps) == visit.queries
+        assert ("Hello, Alice" in xray.response.text) == (who == "alice")
+        assert ('lang="de"' in xray.response.text) == (language == "de")
+
+
+def test_it_leaves_nothing_behind(lab: Lab) -> None:
+    before = base.import_string, translation.get_language(), lab.visit("/").queries
+    lab.xray("/", language="de")
+    assert (base.import_string, translation.get_language(), lab.visit("/").queries) == before
+    assert base.import_string is import_string
+
+
+def test_a_page_that_crashes_raises_and_leaves_nothing_behind_either(lab: Lab) -> None:
+    def crash(request: HttpRequest) -> HttpResponse:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        lab.xray(lab.mount("crash/", crash))
+    assert base.import_string is import_string
+    assert lab.xray("/").response.status_code == 200
+
+
+@pytest.mark.parametrize(("url", "status"), [("/cart/add/", 405), ("/nowhere/", 404), ("/checkout/", 302)])
+def test_pages_that_refuse(lab: Lab, url: str, status: int, shown: Shown) -> None:
+    xray = lab.xray(url)
+    assert repr(xray).startswith(f"GET {url} -> {status}")
+    xray.figure()
+    assert f"GET {url} -> {status}" in shown()["text/plain"]
+
+
+@pytest.mark.parametrize("answer", [HttpResponseNotModified, lambda: StreamingHttpResponse(iter(["a", "b"]))])
+def test_not_modified_and_streams(lab: Lab, answer: type, shown: Shown) -> None:
+    xray = lab.xray(lab.mount("odd/", lambda request: answer()))
+    xray.figure()
+    assert "view  " in shown()["text/plain"]
+
+
+def test_the_figure_says_the_counts_and_holds_times_only_when_asked(lab: Lab, shown: Shown) -> None:
+    xray = lab.xray(lab.mount("mine/", page))
+    xray.figure()
+    ordered = shown()
+    assert "10 middleware around the view, 1 cache calls, 1 queries" in ordered["text/plain"]
+    assert ordered["text/plain"].endswith(repr(xray))
+    xray.figure(times=True)
+    timed = shown()
+    assert timed["text/plain"] == "Figure: 10 middleware around the view, 1 cache calls, 1 queries\n/mine/"
+    assert timed["image/png"] != ordered["image/png"]
+
+
+def test_long_hashes_are_shortened_so_that_two_runs_print_the_same(lab: Lab) -> None:
+    def hashed(request: HttpRequest) -> HttpResponse:
+        cache.get("page." + "0f" * 16)
+        return HttpResponse()
+
+    assert "cache get page.0f0f0f… miss" in repr(lab.xray(lab.mount("hashed/", hashed)))
+
+
+@pytest.mark.parametrize(
+    ("sql", "short"),
+    [
+        ('SELECT "a"."x", "a"."y" FROM "a" INNER JOIN "b" ON (1) WHERE 1', "SELECT … FROM a JOIN b"),
+        ('SELECT SUM("a"."x")\n FROM "a"', "SELECT … FROM a (an aggregate)"),
+        ('UPDATE "a" SET "x" = 1', "UPDATE a SET x = 1"),
+    ],
+)
+def test_a_statement_on_one_line(sql: str, short: str) -> None:
+    assert shortened(sql) == short
+    assert len(shortened("INSERT " + "x" * 200)) == 76 and re.search("…$", shortened("INSERT " + "x" * 200))
