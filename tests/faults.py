@@ -14,13 +14,16 @@ import nbformat
 
 @dataclass(frozen=True)
 class Fault:
-    """A line of `file` that, changed from `old` to `new`, must turn a cell tagged `claim:<claim>` of `notebook` red."""
+    """A line of `file` that, changed from `old` to `new`, must turn a cell tagged `claim:<claim>` of `notebook` red.
+
+    `name` says what is wrong with the course then."""
 
     claim: str
     notebook: str
     file: str
     old: str
     new: str
+    name: str
 
 
 def read_faults(table: Path) -> list[Fault]:

@@ -1,6 +1,7 @@
 """The real bench inside a test: a cache server, the loaded shop and a lab, as boot() makes them for a kernel.
 
-A test module imports the fixture `lab`. The servers are started once a process; the bench is put back after each test.
+A test module imports `fresh_lab` (a test asks for it as `lab`) and `running_lab`. The servers are started once a
+process; the bench is put back after each test.
 boot() itself refuses a process in which Django is set up already, as it is here: `test_boot.py` tries it in kernels.
 """
 # ruff: noqa: E402
@@ -55,8 +56,8 @@ def running_lab() -> Iterator[Lab]:
     router.routers = []
 
 
-@pytest.fixture
-def lab(running_lab: Lab) -> Iterator[Lab]:
+@pytest.fixture(name="lab")
+def fresh_lab(running_lab: Lab) -> Iterator[Lab]:
     """The lab, with nothing in its cache, the shop as it was loaded, and nothing swapped or mounted."""
     running_lab.restore_database()
     running_lab.empty_cache()

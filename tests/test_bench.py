@@ -5,10 +5,11 @@ from django.core.cache import cache
 from django.db import transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils import translation
-from real_shop import keys, lab, running_lab  # noqa: F401
+from real_shop import fresh_lab, keys, running_lab  # noqa: F401
 
 from tutorial_project.lab.bench import Lab, current
 from tutorial_project.lab.errors import LabError
+from tutorial_project.lab.exercises import EXERCISES, Exercise
 from tutorial_project.lab.judging import check
 from tutorial_project.shop import selectors
 from tutorial_project.shop.models import Tag, Tenant
@@ -137,7 +138,7 @@ def test_keep_keeps_the_answers_by_their_arguments(lab: Lab) -> None:
 
 
 def test_keep_of_a_function_lets_it_answer(lab: Lab) -> None:
-    def navigation() -> list[object]:
+    def navigation() -> object:
         return cache.get_or_set("menu", list, 60)
 
     lab.keep(navigation)
@@ -172,17 +173,20 @@ def test_arrangement_kept_outlives_a_restore_and_an_error_inside(lab: Lab) -> No
     assert selectors.navigation is original
 
 
-def test_a_check_leaves_what_was_swapped_and_mounted_before_it(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("commits", [False, True])
+def test_a_check_leaves_what_was_swapped_and_mounted_before_it(
+    lab: Lab, commits: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     lab.mount("mine/", hello)
     lab.swap("navigation", empty_menu)
 
-    def hit_ratio(run: object, use: str) -> float:
+    def judge(answer: str, lab: Lab) -> None:
         lab.swap("new_products", empty_menu)
-        lab.mount("theirs/", hello)
-        return -1.0
+        assert lab.visit(lab.mount(answer, hello)).text == "hello"
 
-    check("1.3", hit_ratio)
-    assert capsys.readouterr().out.startswith("1.3 Not yet: 2 hits and 2 misses gave -1")
+    monkeypatch.setitem(EXERCISES, "x.1", Exercise("x.1", "", judge, 5, "", commits))
+    check("x.1", "theirs/")
+    assert capsys.readouterr().out == "x.1 Right.\n"
     assert selectors.navigation is empty_menu and selectors.new_products is not empty_menu
     assert lab.visit("/mine/").status == 200 and lab.visit("/theirs/").status == 404
 

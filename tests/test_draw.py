@@ -13,8 +13,8 @@ from tutorial_project.lab.errors import LabError
 Shown = Callable[[], dict[str, str]]
 
 
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
+@pytest.fixture(name="shown")
+def display_noted(monkeypatch: pytest.MonkeyPatch) -> Shown:
     """The bundle that was displayed last, after a look at what every figure's bundle must have."""
     bundles: list[dict[str, str]] = []
     monkeypatch.setattr(draw, "display", lambda bundle, raw: bundles.append(bundle))
@@ -68,6 +68,18 @@ def test_the_scoreboard_of_one_run_and_of_two(shown: Shown) -> None:
         "a: 18,500 queries; hit ratio none, no cache\n"
         "b: 900 queries; hit ratio menu 0.99, page 0.50"
     )
+
+
+def test_the_picture_shows_the_same_numbers_as_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(draw, "show", lambda fig, alt, data: drawn.append(fig.axes))
+    draw.bars({"cold": 21, "warm": 3}, "bars", ylabel="queries")
+    assert [bar.get_height() for bar in drawn[0][0].patches] == [21, 3]
+    draw.lines({"one": ([1, 2], [0.5, 3])}, "a line")
+    assert drawn[1][0].lines[0].get_xydata().tolist() == [[1, 0.5], [2, 3]]
+    draw.scoreboard(pd.DataFrame({"queries": [18_500.0, 900], "menu": [None, 0.5]}, index=["a", "b"]))
+    assert [bar.get_width() for bar in drawn[2][0].patches] == [0, 0.5]
+    assert [bar.get_width() for bar in drawn[2][1].patches] == [18_500, 900]
 
 
 def test_repeated_marks_what_was_sent_before() -> None:

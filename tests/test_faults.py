@@ -11,7 +11,7 @@ TABLE = faults.read_faults(ROOT / "tests/faults.toml")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", TABLE, ids=lambda fault: fault.claim)
+@pytest.mark.parametrize("fault", TABLE, ids=lambda fault: f"{fault.claim} {fault.name}")
 def test_the_claim_turns_red(fault: faults.Fault, tmp_path: Path) -> None:
     course = copy_course(tmp_path)
     faults.break_line(course, fault)
@@ -58,7 +58,7 @@ def course(tmp_path: Path) -> Path:
     return tmp_path
 
 
-BROKEN = faults.Fault("W1", "00_toy", "toy_bench.py", "return n - 1", "return n - 2")
+BROKEN = faults.Fault("W1", "00_toy", "toy_bench.py", "return n - 1", "return n - 2", "one hit too few")
 
 
 @pytest.mark.slow
@@ -73,4 +73,4 @@ def test_a_broken_line_turns_its_claim_red_and_no_other(course: Path) -> None:
 def test_a_fault_names_one_line_that_is_there(tmp_path: Path, old: str) -> None:
     (tmp_path / "toy_bench.py").write_text("return n - 1\n", encoding="utf-8")
     with pytest.raises(ValueError, match="must be once"):
-        faults.break_line(tmp_path, faults.Fault("W1", "00_toy", "toy_bench.py", old, "x"))
+        faults.break_line(tmp_path, faults.Fault("W1", "00_toy", "toy_bench.py", old, "x", "no line"))

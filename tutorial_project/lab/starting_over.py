@@ -27,10 +27,10 @@ def reset(notebook: str | None = None) -> None:
 
 
 def _reset_bench() -> str:
-    from . import bench
+    from .bench import current
 
     try:
-        lab = bench.current()
+        lab = current()
     except LabError:
         return "The shop is not running: its cache and database are new with the next boot()."
     lab.restore()

@@ -1,0 +1,299 @@
+"""Make every database connection and every cache tell what it does: `listening()` hands you each event.
+
+`install()` (once, in an `AppConfig.ready`) wraps them; without a listener that costs next to nothing.
+
+Guarantee: every statement and every cache call of every thread is told, once, and a look-up is told as the caller sees
+it: `get_or_set` is one look-up, however many calls the backend makes for it.
+Limit: SQL time is the time inside `execute`; rows fetched later are not in it. Bytes are those of the pickled value, as
+the stock backends store it. An async method is told as the calls that it makes: a missed `aget_or_set` is two look-ups.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import CacheHandler, caches
+from django.core.cache.backends.base import BaseCache
+from django.db import connections
+from django.db.backends.signals import connection_created
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL statement sent to a database; `seconds` is the time it took to execute."""
+
+    sql: str
+    params: Any
+    alias: str
+    seconds: float
+    many: bool = False  # sent by executemany, once for each of `params`
+
+    @property
+    def is_query(self) -> bool:
+        """Whether it reads or writes rows; BEGIN, SAVEPOINT and their kind do not."""
+        return bool(_READS_OR_WRITES.match(self.sql))
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCall:
+    """One call of a cache method on `keys`; a look-up tells which it `found` and which it `missed`.
+
+    `part_of` names the call that this one was a part of (`get_or_set` calls `get`), or is empty. `sizes` are the bytes
+    of the values read or written, by key.
+    """
+
+    alias: str
+    operation: str
+    keys: tuple[str, ...]
+    found: tuple[str, ...]
+    missed: tuple[str, ...]
+    sizes: Mapping[str, int]
+    seconds: float
+    part_of: str = ""
+
+    @property
+    def bytes(self) -> int:
+        """The size of all values read or written."""
+        return sum(self.sizes.values())
+
+
+Event = Statement | CacheCall
+Listener = Callable[[Event], None]
+
+_READS_OR_WRITES = re.compile(r"\s*\(?\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)\b", re.IGNORECASE)
+_MISSING = object()
+_OPERATIONS = (
+    *("get", "set", "add", "delete", "get_many", "set_many", "delete_many", "get_or_set"),
+    *("has_key", "touch", "incr", "decr", "incr_version", "decr_version", "clear"),
+)
+
+_everywhere: list[Listener] = []
+_here: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A cache call that is going on: the calls that it makes, and the bytes of the values on their way."""
+
+    operation: str
+    inner: list[CacheCall] = field(default_factory=list)
+    weights: list[int] = field(default_factory=list)
+
+
+_frame: ContextVar[_Frame | None] = ContextVar("the cache call that is going on", default=None)
+
+
+# Telling
+
+
+def install() -> None:
+    """Make every database connection and every cache of this process tell what it does; again changes nothing."""
+    connection_created.connect(_watch_connection, dispatch_uid="caching.metering")
+    for connection in connections.all(initialized_only=True):
+        _watch_connection(connection=connection)
+    if not hasattr(CacheHandler.create_connection, "metered"):
+        CacheHandler.create_connection = _metered_creation(CacheHandler.create_connection)  # type: ignore[method-assign]
+    for alias in settings.CACHES:
+        _watch_cache(caches[alias], alias)  # this thread's may have been created before
+
+
+@contextmanager
+def listening(listener: Listener, *, everywhere: bool = False) -> Iterator[None]:
+    """Call `listener(event)` for each statement and cache call in this block; of every thread, if `everywhere`.
+
+    A listener of every thread must be safe to call from any of them.
+    """
+    if everywhere:
+        _everywhere.append(listener)
+    token = None if everywhere else _here.set((*_here.get(), listener))
+    try:
+        yield
+    finally:
+        if token is None:
+            _everywhere.remove(listener)
+        else:
+            _here.reset(token)
+
+
+def _listeners() -> tuple[Listener, ...]:
+    return (*_everywhere, *_here.get()) if _everywhere else _here.get()
+
+
+def _tell(event: Event) -> None:
+    for listener in _listeners():
+        listener(event)
+
+
+def _watch_connection(connection: Any, **_: Any) -> None:
+    if _timed_statement not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_timed_statement)
+
+
+def _timed_statement(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    if not _listeners():
+        return execute(sql, params, many, context)
+    started = perf_counter()
+    try:
+        return execute(sql, params, many, context)
+    finally:
+        _tell(Statement(sql, params, context["connection"].alias, perf_counter() - started, many))
+
+
+def _metered_creation(create: Callable[[Any, str], BaseCache]) -> Any:
+    @functools.wraps(create)
+    def create_connection(self: Any, alias: str) -> BaseCache:
+        return _watch_cache(create(self, alias), alias)
+
+    create_connection.metered = True  # type: ignore[attr-defined]
+    return create_connection
+
+
+def _watch_cache(cache: BaseCache, alias: str) -> BaseCache:
+    """Wrap the methods of this one cache object: its class, and so the project's settings, stay the stock ones."""
+    for operation in _OPERATIONS:
+        method = getattr(cache, operation)
+        if not hasattr(method, "metered"):
+            setattr(cache, operation, _metered_call(method, operation, alias))
+    with suppress(ImportError):  # a backend whose library is missing says so itself when it is used
+        client: Any = getattr(cache, "_cache", None)
+        if hasattr(client, "_serializer") and not isinstance(client._serializer, _Weighing):
+            client._serializer = _Weighing(client._serializer)
+    return cache
+
+
+def _metered_call(method: Callable[..., Any], operation: str, alias: str) -> Any:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not _listeners():
+            return method(*args, **kwargs)
+        if operation in ("get_many", "delete_many"):  # an iterator of keys can be read once only
+            args, kwargs = _listed(args, kwargs)
+        outer, frame = _frame.get(), _Frame(operation)
+        token = _frame.set(frame)
+        found, missed, values = (), (), {}
+        started = perf_counter()
+        try:
+            result, found, missed, values = _READERS.get(operation, _other)(method, frame, *args, **kwargs)
+            return result
+        finally:
+            seconds = perf_counter() - started
+            _frame.reset(token)
+            sizes, part_of = _sizes(values, frame), outer.operation if outer else ""
+            event = CacheCall(alias, operation, _keys(operation, args, kwargs), found, missed, sizes, seconds, part_of)
+            if outer:
+                outer.inner.append(event)
+            _tell(event)
+
+    call.metered = True  # type: ignore[attr-defined]
+    return call
+
+
+# Reading each kind of call: (what it returned, keys found, keys missed, values read or written by key)
+
+_Reading = tuple[Any, tuple[str, ...], tuple[str, ...], Mapping[str, Any]]
+
+
+def _get(method: Any, frame: _Frame, key: str, default: Any = None, version: Any = None) -> _Reading:
+    value = method(key, _MISSING, version=version)
+    return (default, (), (key,), {}) if value is _MISSING else (value, (key,), (), {key: value})
+
+
+def _get_many(method: Any, frame: _Frame, keys: Any, version: Any = None) -> _Reading:
+    values = method(keys, version=version)
+    missed = tuple(key for key in dict.fromkeys(keys) if key not in values)
+    return values, tuple(values), missed, dict(values)
+
+
+def _get_or_set(method: Any, frame: _Frame, key: str, default: Any, *args: Any, **kwargs: Any) -> _Reading:
+    value = method(key, _apart(default) if callable(default) else default, *args, **kwargs)
+    look_up = frame.inner[0]  # its first call is a get, and that decides
+    return value, look_up.found, look_up.missed, {key: value}
+
+
+def _set(method: Any, frame: _Frame, key: str, value: Any, *args: Any, **kwargs: Any) -> _Reading:
+    return method(key, value, *args, **kwargs), (), (), {key: value}
+
+
+def _set_many(method: Any, frame: _Frame, data: Mapping[str, Any], *args: Any, **kwargs: Any) -> _Reading:
+    return method(data, *args, **kwargs), (), (), data
+
+
+def _other(method: Any, frame: _Frame, *args: Any, **kwargs: Any) -> _Reading:
+    return method(*args, **kwargs), (), (), {}
+
+
+_READERS: dict[str, Callable[..., _Reading]] = {
+    **{"get": _get, "get_many": _get_many, "get_or_set": _get_or_set},
+    **{"set": _set, "add": _set, "set_many": _set_many},
+}
+
+
+def _apart(compute: Callable[[], Any]) -> Callable[[], Any]:
+    """What is computed inside a get_or_set may use the cache itself: those calls are its own, not parts of it."""
+
+    @functools.wraps(compute)
+    def computed() -> Any:
+        token = _frame.set(None)
+        try:
+            return compute()
+        finally:
+            _frame.reset(token)
+
+    return computed
+
+
+def _listed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return ((list(args[0]), *args[1:]), kwargs) if args else (args, {**kwargs, "keys": list(kwargs["keys"])})
+
+
+def _keys(operation: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
+    if operation == "clear":
+        return ()
+    first = args[0] if args else kwargs.get("key", kwargs.get("keys", kwargs.get("data", ())))
+    return (first,) if isinstance(first, str) else tuple(map(str, first))
+
+
+# Weighing
+
+
+def _sizes(values: Mapping[str, Any], frame: _Frame) -> Mapping[str, int]:
+    """The bytes of each value: as weighed on the way, as its inner calls told, or else pickled once more."""
+    if len(frame.weights) == len(values):
+        return dict(zip(values, frame.weights, strict=True))
+    told = {key: size for call in frame.inner for key, size in call.sizes.items()}
+    return told if told.keys() == values.keys() else {key: _pickled_size(value) for key, value in values.items()}
+
+
+def _pickled_size(value: Any) -> int:
+    try:
+        return len(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+    except Exception:  # the backend has said, or will say, that it cannot be stored
+        return 0
+
+
+class _Weighing:
+    """The serializer of a Redis client, weighing what it makes and reads: pickling it once more would take as long."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def dumps(self, value: Any) -> Any:
+        return _weighed(self.inner.dumps(value))
+
+    def loads(self, data: Any) -> Any:
+        return self.inner.loads(_weighed(data))
+
+
+def _weighed(data: Any) -> Any:
+    if frame := _frame.get():
+        frame.weights.append(len(data) if isinstance(data, bytes) else len(str(data)))
+    return data
