@@ -51,7 +51,8 @@ slides: $(STAMP)
 	@mkdir -p build/slides
 	$(if $(wildcard notebooks/instructor/*.ipynb),$(BIN)/jupyter nbconvert --to slides --output-dir build/slides notebooks/instructor/*.ipynb,@echo "No notebook is built yet.")
 
-requirements:
+requirements: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
 	@$(BIN)/uv pip compile --system-certs --universal --python-version 3.11 pyproject.toml --quiet --no-header --no-annotate > requirements.new
 	@printf '\n-e .\n' >> requirements.new && mv requirements.new requirements.txt
 

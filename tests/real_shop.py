@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from small_shop import shop_database  # noqa: F401  # sets Django up
 
 # isort: split

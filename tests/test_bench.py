@@ -5,8 +5,8 @@ from django.core.cache import cache
 from django.db import transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils import translation
-from real_shop import fresh_lab, keys, running_lab  # noqa: F401
 
+from real_shop import fresh_lab, keys, running_lab  # noqa: F401
 from tutorial_project.lab.bench import Lab, current
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.exercises import EXERCISES, Exercise

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
+
 from test_reaper import eventually, runs
 
 BOOT = "from tutorial_project.lab import boot; lab = boot()"
@@ -101,7 +102,7 @@ def test_a_cache_server_killed_in_the_middle_of_a_cell_is_one_line_and_boot_mend
     started = time.monotonic()
     printed, error = booted.outcome(
         "import os, signal\ncache.set('a', 1)\nprint(cache.get('a'))\n"
-        f"os.kill({server}, signal.SIGKILL)\ncache.get('a')"
+        f"os.kill({server}, getattr(signal, 'SIGKILL', signal.SIGTERM))\ncache.get('a')"
     )
     assert time.monotonic() - started < 10
     assert printed == "1\n"
@@ -169,7 +170,7 @@ def test_a_kernel_killed_outright_leaves_no_process_and_no_folder(moment: str) -
         if moment == "busy":
             it.client.execute("while True: lab.client('alice').get('/')")
             time.sleep(0.3)
-        os.kill(it.pid, signal.SIGKILL)
+        os.kill(it.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         assert eventually(lambda: not runs(reaper) and not runs(server) and not folder.exists())
 
 
@@ -183,7 +184,7 @@ def test_a_kernel_killed_in_the_middle_of_boot_leaves_nothing_either(seconds: fl
         it.client.execute(BOOT)
         assert eventually(lambda: bool(list(temporary.glob("lab-*"))), 20)
         time.sleep(seconds)
-        os.kill(it.pid, signal.SIGKILL)
+        os.kill(it.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         assert eventually(lambda: not list(temporary.glob("lab-*")))
         assert not [path for path in kept.glob("*") if path.suffix != ".sqlite3"]
         assert not listening_in(temporary)

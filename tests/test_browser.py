@@ -9,15 +9,15 @@ from typing import Any
 
 import nbformat
 import pytest
-from conftest import ROOT
-from editions import METADATA
-from jupyter_process import free_port, started
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
+from conftest import ROOT
+from editions import METADATA
+from jupyter_process import free_port, started
 from tutorial_project.lab import workspace
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -4,8 +4,8 @@ import pytest
 from django.core.cache import cache
 from django.core.cache.utils import make_template_fragment_key
 from django.template import Context, Template
-from real_shop import fresh_lab, running_lab  # noqa: F401
 
+from real_shop import fresh_lab, running_lab  # noqa: F401
 from tutorial_project.caching.metering import counting, use_of
 from tutorial_project.lab.bench import Lab
 

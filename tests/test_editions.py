@@ -4,12 +4,13 @@ import base64
 import io
 from pathlib import Path
 
-import build
-import editions
 import nbformat
 import numpy as np
 import pytest
 from PIL import Image
+
+import build
+import editions
 
 TOY = """\
 # minutes: 8, 15

@@ -5,9 +5,9 @@ import time
 from typing import Any
 
 import pytest
+
 from learner import Bench, cell, fresh_bench, kept, said  # noqa: F401
 from small_shop import shop_database  # noqa: F401
-
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.exercises import NotAttempted, attempt, exercise
 from tutorial_project.lab.judging import check

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 import build
 import faults
-import pytest
 from conftest import ROOT, copy_course
 
 TABLE = faults.read_faults(ROOT / "tests/faults.toml")

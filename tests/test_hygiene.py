@@ -5,11 +5,12 @@ import sys
 import tomllib
 from pathlib import Path
 
-import hygiene
 import nbformat
 import pytest
-from conftest import ROOT
 from nbformat import NotebookNode
+
+import hygiene
+from conftest import ROOT
 
 BOOKS = sorted(
     path for path in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.relative_to(ROOT).parts

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from learner import Bench, fresh_bench, said  # noqa: F401
 from small_shop import shop_database  # noqa: F401
-
 from tutorial_project.lab.exercises import exercise
 
 pytestmark = pytest.mark.usefixtures("bench")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conftest import ROOT, bare_environment
 from jupyter_process import fetch, free_port, started
 

@@ -15,8 +15,8 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
 import pytest
-from test_reaper import eventually
 
+from test_reaper import eventually
 from tutorial_project.lab.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent

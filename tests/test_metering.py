@@ -12,8 +12,8 @@ from django.core.cache import cache, caches
 from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.test import override_settings
-from real_shop import fresh_lab, running_lab  # noqa: F401
 
+from real_shop import fresh_lab, running_lab  # noqa: F401
 from tutorial_project.caching.metering import CacheCall, Event, Statement, counting, install, listening
 from tutorial_project.lab.bench import Lab
 from tutorial_project.shop.models import Tag
@@ -219,7 +219,7 @@ def test_a_call_that_fails_is_counted_and_fails() -> None:
             cache.incr("nothing")
         cache.get("a")
     assert [counted.operations[name] for name in ("set", "get_or_set", "incr")] == [1, 1, 1]
-    assert (counted.hits, counted.misses) == (0, 1)  # the look-up after the failures is its own again
+    assert (counted.hits, counted.misses) == (0, 2)  # the one that then failed, and the one after it
 
 
 def test_the_cache_calls_of_all_threads_are_counted() -> None:
@@ -262,3 +262,38 @@ def test_nobody_listens_outside_a_block() -> None:
         pass
     cache.get("a")
     assert counted.operations == {} and counted.uses == {}
+
+
+def test_a_key_may_be_any_object() -> None:
+    with counting() as counted:
+        cache.set(42, "x")
+        assert cache.get(42) == "x"
+        assert cache.get_many([42, 43]) == {42: "x"}
+    assert (counted.hits, counted.misses) == (2, 1)
+
+
+def test_two_listeners_of_everything_that_have_counted_the_same_are_two() -> None:
+    with counting(everywhere=True) as outer:
+        with counting(everywhere=True) as inner:
+            cache.get("a")
+        cache.get("b")
+    assert (inner.misses, outer.misses) == (1, 2)
+
+
+def test_a_wrapper_of_somebody_else_comes_and_goes_beside_ours() -> None:
+    connection.close()
+    connection.execute_wrappers.clear()
+    seen: list[str] = []
+
+    def theirs(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(theirs):
+        connection.ensure_connection()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    with counting() as counted, connection.cursor() as cursor:
+        cursor.execute("/* who asks */ SELECT 1")
+        cursor.execute("-- why\nSELECT 1")
+    assert (counted.queries, seen) == (2, ["SELECT 1"])

@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import build
 import nbformat
 import pytest
+
+import build
 from conftest import ROOT
 
 pytestmark = pytest.mark.slow

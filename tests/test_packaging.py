@@ -11,9 +11,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, bare_environment
 from packaging.requirements import Requirement
 
+from conftest import ROOT, bare_environment
 from tutorial_project.lab import workspace
 from tutorial_project.lab.errors import LabError
 

@@ -35,7 +35,7 @@ Tenant.objects.create(name="New", slug="new")
 
 
 def boot(url: str, before: str = "") -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"DATABASE_URL": url}
+    environment = os.environ | {"DATABASE_URL": url, "TUTORIAL_DATABASE": "url"}
     return subprocess.run([sys.executable, "-c", before + CODE], env=environment, capture_output=True, text=True)
 
 
@@ -90,7 +90,7 @@ def test_each_kernel_has_a_copy_of_its_own_that_is_dropped(server: str) -> None:
 def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
     done = boot(f"postgres://course:secret@127.0.0.1:{free_port()}/x")
     assert done.stderr.startswith("LabError: DATABASE_URL: the PostgreSQL there does not let us in")
-    assert "unset DATABASE_URL" in done.stderr and "secret" not in done.stderr and done.stderr.count("\n") == 1
+    assert "unset TUTORIAL_DATABASE" in done.stderr and "secret" not in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_a_missing_package_is_said_in_one_line() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tutorial_project.lab.reaper import Reaper, ReaperGone
@@ -27,6 +28,7 @@ reaper = Reaper()
 folder = reaper.make_folder()
 child = reaper.start([sys.executable, "-I", "-c", "import time; time.sleep(60)"])
 print(reaper.pid, child, folder, flush=True)
+sys.stdin.readline()  # whoever asks has seen that they run
 {then}
 """
 
@@ -34,15 +36,9 @@ print(reaper.pid, child, folder, flush=True)
 def runs(pid: int) -> bool:
     """Whether a process of this id runs; one that has ended and waits to be collected does not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        if sys.platform == "linux":
-            return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return True
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 8) -> bool:
@@ -62,10 +58,12 @@ def reaper() -> Iterator[Reaper]:
 
 def owner(then: str) -> tuple[subprocess.Popen[str], int, int, Path]:
     """A process that owns a reaper: itself, the reaper's id, a child's id and a folder."""
-    process = subprocess.Popen([sys.executable, "-c", OWNER.format(then=then)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout
+    command = [sys.executable, "-c", OWNER.format(then=then)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin and process.stdout
     reaper, child, folder = process.stdout.readline().split()
     assert runs(int(reaper)) and runs(int(child)) and Path(folder).is_dir()
+    print(file=process.stdin, flush=True)
     return process, int(reaper), int(child), Path(folder)
 
 
@@ -114,7 +112,7 @@ def test_a_child_that_ignores_the_polite_signal_is_killed(tmp_path: Path) -> Non
     assert not runs(child)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [getattr(signal, "SIGKILL", signal.SIGTERM), signal.SIGTERM])
 def test_nothing_outlives_an_owner_that_is_killed(how: signal.Signals) -> None:
     process, reaper, child, folder = owner("time.sleep(60)")
     process.send_signal(how)
@@ -131,7 +129,7 @@ def test_nothing_outlives_an_owner_whose_forked_child_keeps_the_pipe_open() -> N
         assert runs(fork)
         assert eventually(lambda: not runs(child) and not runs(reaper) and not folder.exists())
     finally:
-        os.kill(fork, signal.SIGKILL)
+        os.kill(fork, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def test_an_owner_that_just_ends_leaves_nothing() -> None:
@@ -170,7 +168,7 @@ def test_child_and_reaper_have_sessions_of_their_own(reaper: Reaper) -> None:
 def test_children_do_not_outlive_a_reaper_that_is_killed() -> None:
     reaper = Reaper()
     child, folder = reaper.start(SLEEPER), reaper.make_folder()
-    os.kill(reaper.pid, signal.SIGKILL)
+    os.kill(reaper.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
     assert eventually(lambda: not runs(child))
     with pytest.raises(ReaperGone):
         reaper.alive(child)

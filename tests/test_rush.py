@@ -4,8 +4,8 @@ import threading
 
 import pytest
 from django.http import HttpRequest, HttpResponse
-from real_shop import fresh_lab, running_lab  # noqa: F401
 
+from real_shop import fresh_lab, running_lab  # noqa: F401
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.errors import LabError
 

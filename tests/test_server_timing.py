@@ -5,8 +5,8 @@ import re
 import pytest
 from django.http import HttpResponseNotModified, StreamingHttpResponse
 from django.test import Client
-from real_shop import fresh_lab, running_lab  # noqa: F401
 
+from real_shop import fresh_lab, running_lab  # noqa: F401
 from tutorial_project.caching.metering import Counters, Use
 from tutorial_project.caching.server_timing import format_header, parse_header
 from tutorial_project.lab.bench import Lab

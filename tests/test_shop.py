@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+
 from small_shop import client, sent_to, shop, shop_database, text  # noqa: F401
 
 # isort: split

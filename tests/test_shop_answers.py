@@ -14,6 +14,7 @@ from time import perf_counter, sleep
 from typing import Any
 
 import pytest
+
 from small_shop import client, shop, shop_database, text  # noqa: F401
 
 # isort: split

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from babel.messages import pofile
+
 from small_shop import client, sent_to, shop, shop_database, text  # noqa: F401
 
 # isort: split

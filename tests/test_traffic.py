@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from django.core.cache import cache
 from django.db import connections
+
 from real_shop import fresh_lab, keys, running_lab  # noqa: F401
 from test_draw import Shown, display_noted  # noqa: F401
-
 from tutorial_project.lab import replica, traffic
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.errors import LabError

@@ -8,9 +8,9 @@ from django.core.handlers import base
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
 from django.utils import translation
 from django.utils.module_loading import import_string
+
 from real_shop import fresh_lab, running_lab  # noqa: F401
 from test_draw import Shown, display_noted  # noqa: F401
-
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.xray import shortened
 from tutorial_project.shop.models import Tag

@@ -1,7 +1,7 @@
 """Django's command line for the shop: `python tutorial_project/manage.py runserver` shows it in a browser.
 
-`runserver` starts a cache server, a database and the outside service of its own when the environment names none, and
-takes them along when it ends. Every other command works with what DATABASE_URL and REDIS_URL name.
+`runserver` starts a cache server, a database and the outside service of its own, whatever DATABASE_URL and REDIS_URL
+name: they may be another project's. It takes them along when it ends. Every other command works with what they name.
 """
 
 import os
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
 
     try:
         # The autoreloader starts this file again as a child, which finds the environment of its parent.
-        if command == "runserver" and not ("REDIS_URL" in os.environ and "DATABASE_URL" in os.environ):
+        if command == "runserver" and os.environ.get("RUN_MAIN") != "true":
             print(start_shop(), flush=True)
         if os.environ.get("RUN_MAIN") == "true":
             end_with_parent()

@@ -19,13 +19,14 @@ from typing import Any
 
 import nbformat
 import numpy as np
-from editions import NOTEBOOKS, Source, SourceError, edition_of, notebook_path, read_sources
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from PIL import Image
+
+from editions import NOTEBOOKS, Source, SourceError, edition_of, notebook_path, read_sources
 
 CELL_SECONDS = 120
 WIDGET = "application/vnd.jupyter.widget-view+json"

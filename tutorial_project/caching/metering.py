@@ -1,7 +1,7 @@
 """Count what a piece of work did: SQL statements, cache look-ups, hits, misses and bytes, by cache use.
 
-`install()` (once, in an `AppConfig.ready`), then `counting()` around a block. What is counted is what `telling.py`
-hears, with its guarantee and its limits. `server_timing.py` puts the counts on each response.
+`install()` (once, in an `AppConfig.ready`), then `counting()` around a block. What is counted is what
+`instrumentation.py` hears, with its guarantee and its limits. `server_timing.py` puts the counts on each response.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from .telling import CacheCall, Event, Statement, install, listening
+from .instrumentation import CacheCall, Event, Statement, install, listening
 
 __all__ = ["Counters", "Event", "Statement", "CacheCall", "Use", "counting", "install", "listening", "use_of"]
 

@@ -1,11 +1,13 @@
 """What a request cost, on its response: a standard `Server-Timing` header, which browsers' developer tools draw.
 
-    Server-Timing: total;dur=12.3, db;dur=8.1;desc="19 queries", cache;dur=0.4, use;desc="popular_products 1 0 5120"
+    Server-Timing: total;dur=12.3, db;dur=8.1;desc="19 queries", cache;dur=0.4, worker;desc="4711",
+        use;desc="popular_products 1 0 5120"
 
 Each `use` is a cache use with its hits, misses and bytes. Put the middleware first, so that it counts all the others.
 
-Limit: the header tells strangers what a page costs. In production, send it to your staff alone. What a streaming
-response does after its first byte is not in it.
+Limit: at most twenty uses are named, the busiest first: servers in front refuse a header of many kilobytes. The header
+tells strangers what a page costs; in production, send it to your staff alone. What a streaming response does after its
+first byte is not in it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from urllib.parse import quote, unquote
 from django.http import HttpRequest, HttpResponse
 
 from .metering import Counters, Use, counting, install
+
+MOST_USES = 20
 
 
 class ServerTimingMiddleware:
@@ -44,7 +48,8 @@ def format_header(counters: Counters, seconds: float) -> str:
         f"cache;dur={counters.cache_seconds * 1000:.2f}",
         f'worker;desc="{os.getpid()}"',
     ]
-    for name, use in counters.uses.items():
+    busiest = sorted(counters.uses.items(), key=lambda item: -(item[1].hits + item[1].misses))
+    for name, use in busiest[:MOST_USES]:
         safe = quote(name, safe=":")  # a header has no room for every letter that a key may have
         metrics.append(f'use;desc="{safe} {use.hits} {use.misses} {use.bytes}"')
     return ", ".join(metrics)

@@ -8,9 +8,9 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tutorial_project.lab import environment
-from tutorial_project.lab.errors import LabError
-from tutorial_project.lab.progress_file import set_notebook
+from . import environment
+from .errors import LabError
+from .progress_file import set_notebook
 
 if TYPE_CHECKING:
     from tutorial_project.lab.bench import Lab
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 GONE = "The cache server has gone away. Run boot() again: it starts it anew, empty; the database is kept."
 
 _lab: Lab | None = None
+_unfinished = False  # a boot() that ended in the middle has left Django with addresses of servers that are gone
 _booting = threading.Lock()
 
 
@@ -41,10 +42,14 @@ def boot(notebook: str | None = None) -> Lab:
 
 def first_boot(notebook: str | None) -> Lab:
     """Start an environment, set Django up in it and make the lab."""
+    global _unfinished
     if "django.conf" in sys.modules and sys.modules["django.conf"].settings.configured:
+        if _unfinished:
+            raise LabError("The last boot() in this kernel did not finish. Restart the kernel and run boot() again.")
         raise LabError(
             "Django runs already in this kernel, with other settings. Restart the kernel and run boot() first."
         )
+    _unfinished = True
     shell = ipython()
     if shell:
         # A kernel runs every cell inside an event loop, where Django's ORM refuses to work for fear of blocking other

@@ -140,14 +140,15 @@ def database() -> Iterator[Finding]:
     if environment:
         yield Finding("database", f"{environment.database.kind}: {environment.database.where}")
         return
-    on_postgresql = os.environ.get("DATABASE_URL", "").startswith(("postgres://", "postgresql://"))
+    given = os.environ.get("DATABASE_URL", "") if os.environ.get("TUTORIAL_DATABASE") == "url" else ""
+    on_postgresql = given.startswith(("postgres://", "postgresql://"))
     advice = ""
     if on_postgresql:
         with suppress(importlib.metadata.PackageNotFoundError):
             importlib.metadata.version("psycopg")
             yield Finding("database", "boot() will make one on the PostgreSQL at DATABASE_URL")
             return
-        advice = "psycopg is missing: `pip install 'psycopg[binary]'`, or unset DATABASE_URL."
+        advice = "psycopg is missing: `pip install 'psycopg[binary]'`, or unset TUTORIAL_DATABASE."
     yield Finding("database", "boot() will make a SQLite file of this kernel's own", advice)
 
 

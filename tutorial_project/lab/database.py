@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.reaper import Reaper
@@ -129,7 +130,7 @@ def own_sqlite(reaper: Reaper, folder: Path) -> Database:
 
 def sqlite_url(folder: Path) -> str:
     """The address of this kernel's copy, as in DATABASE_URL."""
-    return f"sqlite:///{(folder / 'shop.sqlite3').as_posix()}"
+    return f"sqlite:///{quote((folder / 'shop.sqlite3').as_posix())}"
 
 
 # ---- PostgreSQL --------------------------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ def own_postgresql(reaper: Reaper, server_url: str, name: str) -> Database:
     """
     from django.conf import settings
     from django.db import connections
-    from psycopg import sql
+    from psycopg import Error, sql
 
     from tutorial_project.shop.loading import data_hash
 
@@ -151,7 +152,14 @@ def own_postgresql(reaper: Reaper, server_url: str, name: str) -> Database:
 
         def run(statement: str, *names: str) -> None:
             with postgresql(server_url) as connection:
-                connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+                try:
+                    connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+                except Error as error:
+                    reason = " ".join(str(error).split())
+                    raise LabError(
+                        f"DATABASE_URL: {reason}. The role needs CREATEDB and the server PostgreSQL 13 or newer;"
+                        " or unset TUTORIAL_DATABASE, and the course uses SQLite."
+                    ) from None
 
         with postgresql(server_url) as connection:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template]).fetchone()
@@ -182,14 +190,14 @@ def postgresql(url: str) -> Any:
     except ImportError:
         raise LabError(
             "DATABASE_URL names a PostgreSQL, and the package for it is missing: `pip install 'psycopg[binary]'`."
-            " Or unset DATABASE_URL, and the course uses SQLite."
+            " Or unset TUTORIAL_DATABASE, and the course uses SQLite."
         ) from None
     try:
         return psycopg.connect(url, autocommit=True, connect_timeout=5)
     except psycopg.Error as error:
         raise LabError(
             f"DATABASE_URL: the PostgreSQL there does not let us in ({' '.join(str(error).split())})."
-            " Mend it, or unset DATABASE_URL, and the course uses SQLite."
+            " Mend it, or unset TUTORIAL_DATABASE, and the course uses SQLite."
         ) from None
 
 

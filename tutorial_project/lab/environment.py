@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,10 @@ class Environment:
 
     def close(self) -> None:
         """End the servers, remove the folder, and put the environment variables back."""
+        with contextlib.suppress(Exception):
+            from django.db import connections
+
+            connections.close_all()  # Windows removes no file that is open
         self.reaper.close()
         for name, value in self.before.items():
             if value is None:
@@ -85,7 +90,8 @@ def start_with(reaper: Reaper) -> Environment:
         (folder / "writable").write_bytes(bytes(4096))
     except OSError as error:
         raise LabError(f"The folder for temporary files cannot be used: {error}. Set TMPDIR to another one.") from None
-    given = os.environ.get("DATABASE_URL", "")
+    # Somebody else's project may have set DATABASE_URL: it is taken only when that is asked for.
+    given = os.environ.get("DATABASE_URL", "") if os.environ.get("TUTORIAL_DATABASE") == "url" else ""
     own_name = f"course_lab_{secrets.token_hex(6)}"
     on_postgresql = given.startswith(("postgres://", "postgresql://"))
     if on_postgresql:

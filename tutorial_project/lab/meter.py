@@ -9,7 +9,6 @@ import html
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -42,7 +41,7 @@ class Reading(Counters):
             self.statements.append(event)
         super().__call__(event)
 
-    @cached_property
+    @property
     def sql(self) -> list[str]:
         """The queries in order, parameters in their places."""
         return [written_out(statement) for statement in self.statements]

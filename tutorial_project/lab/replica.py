@@ -45,7 +45,7 @@ def copy_default() -> None:
     """
     first = connections["default"]
     if first.vendor != "sqlite":
-        raise LabError("A second database is made from a SQLite file: unset DATABASE_URL and start the kernel again.")
+        raise LabError("A second database is made from a SQLite file: unset TUTORIAL_DATABASE and restart the kernel.")
     if "replica" not in connections.settings:
         name = str(first.settings_dict["NAME"]).removesuffix(".sqlite3") + "-replica.sqlite3"
         connections.settings["replica"] = {**first.settings_dict, "NAME": name}

@@ -25,25 +25,39 @@ def rush(url: str, visitors: int = 4, seconds: float = 1.0) -> pd.DataFrame:
         raise LabError(f"A rush has 1 to {MOST_VISITORS} visitors and lasts at most {MOST_SECONDS:g} seconds.")
     rows: list[dict[str, Any]] = []
     failed: list[BaseException] = []
-    gate = threading.Barrier(visitors)
-    threads = [threading.Thread(target=_visit, args=(n, url, seconds, gate, rows, failed)) for n in range(visitors)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    gate, over = threading.Barrier(visitors), threading.Event()
+    threads = [
+        threading.Thread(target=_visit, args=(n, url, seconds, gate, over, rows, failed)) for n in range(visitors)
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:  # also when the cell is interrupted: nobody goes on asking
+        over.set()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
     if failed:
         raise failed[0]
     return pd.DataFrame(rows, columns=["visitor", "t", "ms", "status"])
 
 
 def _visit(
-    visitor: int, url: str, seconds: float, gate: threading.Barrier, rows: list[Any], failed: list[BaseException]
+    visitor: int,
+    url: str,
+    seconds: float,
+    gate: threading.Barrier,
+    over: threading.Event,
+    rows: list[Any],
+    failed: list[BaseException],
 ) -> None:
     try:
         browser = Client()
         gate.wait(timeout=10)
         began = perf_counter()
-        while (asked := perf_counter()) - began < seconds:
+        while (asked := perf_counter()) - began < seconds and not over.is_set():
             status = browser.get(url).status_code
             taken = (perf_counter() - asked) * 1000
             rows.append({"visitor": visitor, "t": asked - began, "ms": taken, "status": status})

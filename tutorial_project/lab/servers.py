@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -233,10 +234,14 @@ def use_given(reaper: Reaper, url: str) -> CacheServer:
 
 
 def without_password(url: str) -> str:
-    """The URL with the password masked, fit to be shown."""
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"***@{place}" if "@" in parts.netloc else place).geturl()
+    """Where a URL points: scheme, host, port and number, and nothing that may be a password."""
+    try:
+        parts = urlsplit(url)
+        place = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+    except ValueError:  # then nothing of it is sure not to be the password
+        return "the address in REDIS_URL"
+    number = re.match(r"/\d*", parts.path)
+    return f"{parts.scheme}://{place}{number[0] if number else ''}"
 
 
 def start_rates_api(reaper: Reaper, folder: Path) -> str:

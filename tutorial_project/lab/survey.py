@@ -30,11 +30,13 @@ class _Asked:
     answers: dict[str, bytes] = field(default_factory=dict)
 
 
-def names() -> list[str]:
-    """The shop's selectors, in the order in which they stand."""
+def _selectors() -> dict[str, Callable[..., Any]]:
     own = inspect.getmembers(selectors, inspect.isfunction)
-    found = [(f.__code__.co_firstlineno, name) for name, f in own if f.__module__ == selectors.__name__]
-    return [name for _, name in sorted(found) if not name.startswith("_")]
+    return {name: f for name, f in own if f.__module__ == selectors.__name__ and not name.startswith("_")}
+
+
+# As the shop has them: by the time of a survey, some may have been swapped.
+SELECTORS = _selectors()
 
 
 def survey(lab: Lab, trace: pd.DataFrame) -> pd.DataFrame:
@@ -44,7 +46,7 @@ def survey(lab: Lab, trace: pd.DataFrame) -> pd.DataFrame:
     one to the same question); `queries` and `ms` (database work) per call; `score` = ms × repeats ÷ (1 + changes).
     """
     asked: dict[str, _Asked] = defaultdict(_Asked)
-    originals = {name: getattr(selectors, name) for name in names()}
+    originals = {name: getattr(selectors, name) for name in SELECTORS}
     try:
         for name, selector in originals.items():
             setattr(selectors, name, _watched(selector, asked[name]))

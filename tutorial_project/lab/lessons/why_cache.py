@@ -86,7 +86,15 @@ def _why_asked_again(readings: list[Reading], key: str, kept: dict[str, int]) ->
     return f"they look, and do not find it. It is stored under {', '.join(map(repr, kept))}; where do they look?"
 
 
-@exercise("1.1", "the cache that never saves a query", seconds=10)
+# What the learner is given to repair: as long as it is this, nothing has been attempted.
+NEVER_SAVES = """
+def new_products():
+    newest = Product.objects.order_by("-created_at", "-pk")[:8]
+    return cache.get_or_set("new_products", list(newest), 600)
+"""
+
+
+@exercise("1.1", "the cache that never saves a query", seconds=10, starter=NEVER_SAVES)
 def never_saves(answer: Any, lab: "Lab") -> str:
     expect_type(answer, Callable, "new_products")
     wanted = list(Product.objects.order_by("-created_at", "-pk")[:8])

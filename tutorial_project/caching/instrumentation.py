@@ -2,7 +2,8 @@
 
 `install()` (once, in an `AppConfig.ready`) wraps them; without a listener that costs next to nothing.
 
-Guarantee: every statement and every cache call of every thread is told, once, and a look-up is told as the caller sees
+Guarantee: every statement and every cache call made after `install()` is told, once, whatever its thread (but for a
+cache object that another thread already held), and a look-up is told as the caller sees
 it: `get_or_set` is one look-up, however many calls the backend makes for it.
 Limit: SQL time is the time inside `execute`; rows fetched later are not in it. Bytes are those of the pickled value, as
 the stock backends store it. An async method is told as the calls that it makes: a missed `aget_or_set` is two look-ups.
@@ -69,7 +70,10 @@ class CacheCall:
 Event = Statement | CacheCall
 Listener = Callable[[Event], None]
 
-_READS_OR_WRITES = re.compile(r"\s*\(?\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)\b", re.IGNORECASE)
+# Past white space, brackets and the comments that some libraries put in front.
+_READS_OR_WRITES = re.compile(
+    r"(?:\s|\(|/\*.*?\*/|--[^\n]*\n)*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)\b", re.IGNORECASE | re.DOTALL
+)
 _MISSING = object()
 _OPERATIONS = (
     *("get", "set", "add", "delete", "get_many", "set_many", "delete_many", "get_or_set"),
@@ -119,7 +123,8 @@ def listening(listener: Listener, *, everywhere: bool = False) -> Iterator[None]
         yield
     finally:
         if token is None:
-            _everywhere.remove(listener)
+            # By identity: two listeners that have counted the same are equal.
+            del _everywhere[next(i for i, known in enumerate(_everywhere) if known is listener)]
         else:
             _here.reset(token)
 
@@ -135,7 +140,7 @@ def _tell(event: Event) -> None:
 
 def _watch_connection(connection: Any, **_: Any) -> None:
     if _timed_statement not in connection.execute_wrappers:
-        connection.execute_wrappers.append(_timed_statement)
+        connection.execute_wrappers.insert(0, _timed_statement)  # at the end it would be popped as somebody else's
 
 
 def _timed_statement(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
@@ -179,7 +184,9 @@ def _metered_call(method: Callable[..., Any], operation: str, alias: str) -> Any
             args, kwargs = _listed(args, kwargs)
         outer, frame = _frame.get(), _Frame(operation)
         token = _frame.set(frame)
-        found, missed, values = (), (), {}
+        found: tuple[str, ...] = ()
+        missed: tuple[str, ...] = ()
+        values: Mapping[str, Any] = {}
         started = perf_counter()
         try:
             result, found, missed, values = _READERS.get(operation, _other)(method, frame, *args, **kwargs)
@@ -187,6 +194,8 @@ def _metered_call(method: Callable[..., Any], operation: str, alias: str) -> Any
         finally:
             seconds = perf_counter() - started
             _frame.reset(token)
+            if operation == "get_or_set" and frame.inner:
+                found, missed = frame.inner[0].found, frame.inner[0].missed
             sizes, part_of = _sizes(values, frame), outer.operation if outer else ""
             event = CacheCall(alias, operation, _keys(operation, args, kwargs), found, missed, sizes, seconds, part_of)
             if outer:
@@ -204,27 +213,31 @@ _Reading = tuple[Any, tuple[str, ...], tuple[str, ...], Mapping[str, Any]]
 
 def _get(method: Any, frame: _Frame, key: str, default: Any = None, version: Any = None) -> _Reading:
     value = method(key, _MISSING, version=version)
-    return (default, (), (key,), {}) if value is _MISSING else (value, (key,), (), {key: value})
+    name = str(key)
+    return (default, (), (name,), {}) if value is _MISSING else (value, (name,), (), {name: value})
 
 
 def _get_many(method: Any, frame: _Frame, keys: Any, version: Any = None) -> _Reading:
     values = method(keys, version=version)
-    missed = tuple(key for key in dict.fromkeys(keys) if key not in values)
-    return values, tuple(values), missed, dict(values)
+    missed = tuple(str(key) for key in dict.fromkeys(keys) if key not in values)
+    return values, tuple(map(str, values)), missed, _named(values)
 
 
 def _get_or_set(method: Any, frame: _Frame, key: str, default: Any, *args: Any, **kwargs: Any) -> _Reading:
     value = method(key, _apart(default) if callable(default) else default, *args, **kwargs)
-    look_up = frame.inner[0]  # its first call is a get, and that decides
-    return value, look_up.found, look_up.missed, {key: value}
+    return value, (), (), {str(key): value}  # what it found is what its first get found
 
 
 def _set(method: Any, frame: _Frame, key: str, value: Any, *args: Any, **kwargs: Any) -> _Reading:
-    return method(key, value, *args, **kwargs), (), (), {key: value}
+    return method(key, value, *args, **kwargs), (), (), {str(key): value}
 
 
 def _set_many(method: Any, frame: _Frame, data: Mapping[str, Any], *args: Any, **kwargs: Any) -> _Reading:
-    return method(data, *args, **kwargs), (), (), data
+    return method(data, *args, **kwargs), (), (), _named(data)
+
+
+def _named(values: Mapping[Any, Any]) -> Mapping[str, Any]:
+    return {str(key): value for key, value in values.items()}
 
 
 def _other(method: Any, frame: _Frame, *args: Any, **kwargs: Any) -> _Reading:
@@ -259,7 +272,7 @@ def _keys(operation: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tupl
     if operation == "clear":
         return ()
     first = args[0] if args else kwargs.get("key", kwargs.get("keys", kwargs.get("data", ())))
-    return (first,) if isinstance(first, str) else tuple(map(str, first))
+    return tuple(map(str, first)) if operation.endswith("_many") else (str(first),)
 
 
 # Weighing
