@@ -164,13 +164,10 @@ class Lab:
 
         An exercise that nobody has begun yet changes nothing. Raises LabError where the shop has no such selector.
         """
-        if not callable(getattr(selectors, name, None)):
-            raise LabError(
-                f"The shop has no selector called {name!r}: tutorial_project/shop/selectors.py has them all."
-            )
+        own = self._selector(name)
         if untouched(function):
             return
-        self._swapped.setdefault(name, getattr(selectors, name))
+        self._swapped.setdefault(name, own)
         setattr(selectors, name, function)
         self.empty_cache()
 
@@ -180,11 +177,22 @@ class Lab:
         Each is the name of a selector, or a function of yours with a selector's name, which then answers in its place
         and keeps what it likes. Raises LabError where the shop has no selector of that name.
         """
-        for one in which:
-            if callable(one):
-                self.swap(one.__name__, one)
-            else:
-                self.swap(one, _kept(one, self._swapped.get(one) or getattr(selectors, one, None), seconds))
+        names = [one.__name__ if callable(one) else str(one) for one in which]
+        for name in names:  # all of them first: a slip in the last keeps none
+            self._selector(name)
+        if not isinstance(seconds, int) or seconds < 0:
+            raise LabError(f"seconds={seconds!r} is no whole number from 0 up.")
+        for name, one in zip(names, which, strict=True):
+            self.swap(name, one if callable(one) else _kept(name, self._selector(name), seconds))
+
+    def _selector(self, name: str) -> Callable[..., Any]:
+        """The shop's own selector of that name, swapped or not. Raises LabError where there is none."""
+        found = self._swapped.get(name) or getattr(selectors, name, None)
+        if not callable(found):
+            raise LabError(
+                f"The shop has no selector called {name!r}: tutorial_project/shop/selectors.py has them all."
+            )
+        return found
 
     def restore(self) -> None:
         """Take out every view that was mounted and put back every selector that was swapped. The cache is emptied."""

@@ -65,6 +65,7 @@ def first_boot(notebook: str | None) -> Lab:
         raise
     if shell:
         explain_errors(shell)
+        offer_help(shell)
     return lab
 
 
@@ -81,6 +82,16 @@ def forget_connections() -> None:
     for cache in caches.all(initialized_only=True):
         for pool in getattr(getattr(cache, "_cache", None), "_pools", {}).values():
             pool.disconnect()
+
+
+def offer_help(shell: Any) -> None:
+    """Put what the lab's card names into the notebook's own names, where they are still free."""
+    from .checkup import doctor
+    from .progress_page import my_surprises, progress
+    from .starting_over import reset
+
+    help_names = {"doctor": doctor, "my_surprises": my_surprises, "progress": progress, "reset": reset}
+    shell.user_ns.update({name: value for name, value in help_names.items() if name not in shell.user_ns})
 
 
 def explain_errors(shell: Any) -> None:

@@ -83,16 +83,18 @@ def bars(values: Mapping[str, float], alt: str, *, ylabel: str, unit: str = "") 
         bar.set_hatch(HATCHES[i % 5])
         bar.set_edgecolor("white")
     ax.bar_label(drawn, [f"{value:,g}{unit}" for value in values.values()], padding=2)
+    title(ax, alt)
     ax.set(ylabel=ylabel)
     ax.margins(y=0.15)
     show(fig, alt, ", ".join(f"{name} {value:,g}{unit}" for name, value in values.items()))
 
 
-def lines(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], alt: str, **labels: str) -> None:
-    """A line for each name, through its (xs, ys); `labels` are those of `Axes.set` (xlabel, ylabel, xscale…)."""
+def lines(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], alt: str, **labels: Any) -> None:
+    """A line for each name, through its (xs, ys); `labels` are those of `Axes.set` (xlabel, ylabel, ylim…)."""
     fig, (ax,) = figure()
     for i, (name, (xs, ys)) in enumerate(curves.items()):
         ax.plot(xs, ys, label=name, color=COLOURS[i % 7], marker=MARKERS[i % 7], linestyle=DASHES[i % 4], markersize=5)
+    title(ax, alt)
     ax.set(**labels)
     ax.legend(frameon=False)
     data = [

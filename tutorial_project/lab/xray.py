@@ -52,9 +52,10 @@ class Xray:
         lines += ["  " * (step.depth + 1) + marks[step.kind] + step.label for step in self.steps]
         return "\n".join(lines)
 
-    def figure(self, times: bool = False) -> None:
+    def figure(self, times: bool = False, until: float | None = None) -> None:
         """Draw the request from left to right, what is inside something below it: by order, or by time in ms.
 
+        With `until` (seconds) the axis of a figure by time ends there, so that two of them can be compared.
         Times differ from run to run: draw them in a cell whose output is not compared.
         """
         from matplotlib.patches import Patch
@@ -68,7 +69,11 @@ class Xray:
                 ax.text(left, step.depth, " " + step.label, va="center", color="white", fontsize=8.5, clip_on=True)
         handles = [Patch(color=colour, label=kind) for kind, colour in COLOURS.items()]
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-        ax.set(xlabel="milliseconds" if times else "order of events", yticks=[], xlim=(0, None))
+        ax.set(
+            xlabel="milliseconds" if times else "order of events",
+            yticks=[],
+            xlim=(0, until * 1000 if times and until else None),
+        )
         draw.title(ax, f"GET {self.url}")
         ax.invert_yaxis()
         ax.grid(visible=False)

@@ -18,19 +18,17 @@ if TYPE_CHECKING:
     from ..bench import Lab
 
 
-def rows_of(answer: Callable[[], Any], wanted: list[Product], what: str, wants_list: bool = True) -> list[Reading]:
+def rows_of(answer: Callable[[], Any], wanted: list[Product], what: str) -> list[Reading]:
     """Call `answer` four times: each must give the rows `wanted`. Returns what each call cost."""
     readings = []
     for call in ("first", "second", "third", "fourth"):
         with metered() as reading:
             found = attempt(answer)
-            if isinstance(found, QuerySet):
-                if wants_list:
-                    raise Wrong(
-                        f"{what} gives a QuerySet, which is a question. Make a list of its rows, in the function that "
-                        "get_or_set calls on a miss."
-                    )
-                found = list(found)
+        if isinstance(found, QuerySet):
+            raise Wrong(
+                f"{what} gives a QuerySet, which is a question. Make a list of its rows, in the function that "
+                "get_or_set calls on a miss."
+            )
         expect_type(found, list, f"{what}, called for the {call} time,")
         for row in found:
             expect_type(row, Product, f"what {what} lists")
@@ -80,8 +78,8 @@ def _why_asked_again(readings: list[Reading], key: str, kept: dict[str, int]) ->
         return f"every call makes a key of its own ({', '.join(map(repr, sorted(kept)[:2]))} …)."
     if any(reading.hits for reading in readings[1:]):
         return (
-            "they find the entry, and send the query all the same, before they look. What does get_or_set get: rows, "
-            "or a function that it can call on a miss?"
+            "the entry is there, and the query is sent all the same. Is something evaluated before the cache is asked? "
+            "get_or_set takes rows, or a function that it calls on a miss alone."
         )
     return f"they look, and do not find it. It is stored under {', '.join(map(repr, kept))}; where do they look?"
 
@@ -98,7 +96,7 @@ def new_products():
 def never_saves(answer: Any, lab: "Lab") -> str:
     expect_type(answer, Callable, "new_products")
     wanted = list(Product.objects.order_by("-created_at", "-pk")[:8])
-    cost = judge_entry(rows_of(answer, wanted, "new_products()", wants_list=False), "new_products")
+    cost = judge_entry(rows_of(answer, wanted, "new_products()"), "new_products")
     return f"{cost[0]} query for the first call, {sum(cost[1:])} for the next three."
 
 
