@@ -15,8 +15,8 @@ import pytest
 TEMPORARY = tempfile.TemporaryDirectory(prefix="course-nbval-")
 EXEMPT = Path(__file__).parent.parent / "tests" / "fakeredis_exempt.toml"
 
-for name in ("DATABASE_URL", "REDIS_URL", "RATES_URL", "CACHE_KEY_PREFIX", "DJANGO_SETTINGS_MODULE", "DJANGO_DEBUG"):
-    os.environ.pop(name, None)
+for name in ("TUTORIAL_DATABASE", "REDIS_URL", "RATES_URL", "DJANGO_SETTINGS_MODULE", "DJANGO_DEBUG"):
+    os.environ.pop(name, None)  # boot() sets what else the settings read
 os.environ["IPYTHONDIR"] = TEMPORARY.name
 os.environ["IPYKERNEL_CELL_NAME"] = "<cell>"  # a warning would name a file with the kernel's pid
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from statistics import median
 
 from nbformat import NotebookNode
@@ -112,12 +113,16 @@ def headings_step_down(nb: NotebookNode) -> Iterator[str]:
 
 
 def most_is_compared(nb: NotebookNode) -> Iterator[str]:
-    """Nine in ten of the cells that measure are compared, and a timing is followed by a sentence that is."""
+    """Nine in ten of the cells that measure are compared, and after each that is not comes one that is."""
     cells = [cell for _, cell in code_cells(nb)]
     measuring = [cell for cell in cells if cell.outputs and not NOT_MEASURING.search(cell.source)]
     share = sum(not is_ignored(cell) for cell in measuring) / len(measuring) if measuring else 1.0
     if share < COMPARED_SHARE:
         yield f"only {share:.0%} of the {len(measuring)} cells that measure are compared"
+    for cell, following in zip_longest(measuring, measuring[1:]):
+        timed = is_ignored(cell) and "millisecond" in cell.metadata.get("why", "")
+        if timed and (following is None or is_ignored(following)):
+            yield f"a timing without a sentence after it: {cell.source[:60]!r}"
 
 
 def no_mark_is_left(nb: NotebookNode) -> Iterator[str]:

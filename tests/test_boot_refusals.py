@@ -244,3 +244,23 @@ def test_an_old_python_is_refused_in_a_notebook_too(monkeypatch: pytest.MonkeyPa
 def test_the_refusal_is_readable_by_older_pythons() -> None:
     source = (ROOT / "tutorial_project" / "__init__.py").read_text()
     ast.parse(source, feature_version=(3, 6))
+
+
+def test_a_boot_that_failed_half_way_says_what_to_do() -> None:
+    code = """
+from tutorial_project.lab import boot, database
+from tutorial_project.lab.errors import LabError
+def full(reaper, folder):
+    raise LabError("no room")
+database.own_sqlite = full
+for attempt in range(2):
+    try:
+        boot()
+    except LabError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == [
+        "no room",
+        "The last boot() in this kernel did not finish. Restart the kernel and run boot() again.",
+    ]

