@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ FOREIGN = (
     "DATABASE_URL REDIS_URL RATES_URL CACHE_KEY_PREFIX CACHE_BACKEND DJANGO_SETTINGS_MODULE DJANGO_DEBUG "
     "TUTORIAL_CACHE TUTORIAL_DATABASE TUTORIAL_WORK"
 )
+
+# A shell without job control starts what it puts in the background deaf to interrupts, and so would be all we start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _temporary = tempfile.TemporaryDirectory(prefix="course-tests-")
 for _name in FOREIGN.split():
