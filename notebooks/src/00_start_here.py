@@ -201,7 +201,7 @@ lab.visit("/fast/")
 # %% [markdown]
 # One part is still there: the middleware. A kept page passes through all of it, so it still costs something. Here are both
 # requests with real time on one axis. The widest red bar is a single query, the ranking of what sells: remember it for
-# notebook 01.
+# notebook 01. The second picture is not empty: look at its left edge.
 
 # %% tags=["nbval-ignore-output"] why="milliseconds"
 first.figure(times=True)

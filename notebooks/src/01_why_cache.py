@@ -184,9 +184,7 @@ for way, limit in rates.items():
     curves[f"{way}: up to {limit:.0f} a second"] = (steps, slow)
 curves["too long"] = ([0, max(rates.values())], [bound, bound])
 limits = {"xlabel": "requests a second", "ylabel": "ms, one in twenty takes longer", "ylim": (0, 2.5 * bound)}
-draw.lines(
-    curves, "each way carries its load, and then turns up at once: a cache much later than two databases", **limits
-)
+draw.lines(curves, "each way carries its load, then turns up at once: the cache last", **limits)
 
 # %% [markdown]
 # Each curve is nearly flat, then turns up at once. That is why a site seems fine until the evening on which it is not. Where
