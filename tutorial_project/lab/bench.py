@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import django.urls
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db import connections
@@ -223,7 +222,6 @@ class Lab:
 
     def _urls_changed(self) -> None:
         clear_url_caches()
-        django.urls.get_resolver(None).__dict__.pop("url_patterns", None)
 
     # Starting anew
 
