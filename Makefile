@@ -9,7 +9,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 UV = uv==0.13.9
 # What somebody set for another project is not for the tests. (boot() takes a REDIS_URL only when TUTORIAL_CACHE=url.)
-UNSET = env -u DATABASE_URL -u REDIS_URL -u RATES_URL -u CACHE_KEY_PREFIX -u CACHE_BACKEND -u DJANGO_SETTINGS_MODULE -u DJANGO_DEBUG
+UNSET = env -u DATABASE_URL -u REDIS_URL -u RATES_URL -u CACHE_SETTINGS -u DJANGO_SETTINGS_MODULE -u DJANGO_DEBUG
 NBVAL = $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 120 -n $(JOBS) --dist loadscope -q
 SOURCES = $(wildcard notebooks/src/[0-9]*.py notebooks/src/index.py)
 BOOKS = $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb notebooks/instructor/*.ipynb)

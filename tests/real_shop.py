@@ -47,8 +47,9 @@ def running_lab() -> Iterator[Lab]:
     database = connections.settings["default"]
     connections.close_all()
     before = database["NAME"], bench._current
+    os.environ["LAB_BACKENDS"] = running.variables["LAB_BACKENDS"]
     database["NAME"] = str(running.folder / "shop.sqlite3")
-    with override_settings(CACHES={"default": location}, RATES_URL=running.rates_url):
+    with override_settings(CACHES={**settings.CACHES, "default": location}, RATES_URL=running.rates_url):
         yield Lab(running, "test")
     connections.close_all()
     database["NAME"], bench._current = before

@@ -48,8 +48,8 @@ class Statement:
 class CacheCall:
     """One call of a cache method on `keys`; a look-up tells which it `found` and which it `missed`.
 
-    `part_of` names the call that this one was a part of (`get_or_set` calls `get`), or is empty. `sizes` are the bytes
-    of the values read or written, by key.
+    `part_of` names the call that this one was a part of (`get_or_set` calls `get`), or is empty; `parts` is how many
+    calls it made itself. `sizes` are the bytes of the values read or written, by key.
     """
 
     alias: str
@@ -60,6 +60,7 @@ class CacheCall:
     sizes: Mapping[str, int]
     seconds: float
     part_of: str = ""
+    parts: int = 0
 
     @property
     def bytes(self) -> int:
@@ -197,7 +198,8 @@ def _metered_call(method: Callable[..., Any], operation: str, alias: str) -> Any
             if operation == "get_or_set" and frame.inner:
                 found, missed = frame.inner[0].found, frame.inner[0].missed
             sizes, part_of = _sizes(values, frame), outer.operation if outer else ""
-            event = CacheCall(alias, operation, _keys(operation, args, kwargs), found, missed, sizes, seconds, part_of)
+            keys, parts = _keys(operation, args, kwargs), len(frame.inner)
+            event = CacheCall(alias, operation, keys, found, missed, sizes, seconds, part_of, parts)
             if outer:
                 outer.inner.append(event)
             _tell(event)

@@ -49,13 +49,17 @@ class Use:
 
 @dataclass
 class Counters:
-    """A listener that counts. `operations` counts cache calls by name, `uses` look-ups by cache use."""
+    """A listener that counts. `operations` counts cache calls by name, `uses` look-ups by cache use.
+
+    `trips` counts, by alias, the calls that reached the cache itself: on Redis a round trip each (two for `incr`).
+    """
 
     queries: int = 0
     sql_seconds: float = 0.0
     cache_seconds: float = 0.0
     operations: Counter[str] = field(default_factory=Counter)
     uses: dict[str, Use] = field(default_factory=dict)
+    trips: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def __call__(self, event: Event) -> None:
@@ -68,6 +72,8 @@ class Counters:
 
     def _count_call(self, call: CacheCall) -> None:
         self.operations[call.operation] += 1
+        if not call.parts:
+            self.trips[call.alias] += 1
         if call.part_of:
             return
         self.cache_seconds += call.seconds

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from django.contrib.auth import get_user_model
-from django.core.cache import cache
+from django.core.cache import cache, caches
+from django.core.cache.backends.base import BaseCache
 from django.db import connections
 from django.test import Client
 from django.urls import clear_url_caches, path
@@ -17,7 +18,7 @@ from django.urls import clear_url_caches, path
 from .. import urls
 from ..caching.metering import install
 from ..shop import models, selectors
-from . import draw, meter, rush, survey, traffic, xray
+from . import backends, draw, meter, rush, survey, traffic, workers, xray
 from .errors import LabError
 from .meter import language_kept
 from .starters import untouched
@@ -143,6 +144,18 @@ class Lab:
         """Let strangers ask for a page at once, in threads, for some seconds; see `lab/rush.py` for the columns."""
         return rush.rush(url, visitors, seconds)
 
+    def workers(self, n: int, cache: str = "redis", threads: int = 8, port: int = 0) -> workers.Workers:
+        """Start `n` worker processes over the shop as this notebook has arranged it; use it as a `with` block.
+
+        `cache` is the backend of their default cache: redis, locmem, database, file or dummy. See `lab/workers.py`.
+        Raises LabError where they cannot be started.
+        """
+        return workers.Workers(self, n, cache, threads, port)
+
+    def cache(self, name: str) -> BaseCache:
+        """Django's cache with another backend: locmem, redis, database, file or dummy. Raises LabError."""
+        return backends.cache(name)
+
     def scoreboard(self, **runs: pd.DataFrame) -> None:
         """Draw the scoreboard of one or more replays: `lab.scoreboard(before=…, after=…)`."""
         draw.scoreboard(traffic.board({name.replace("_", " "): run for name, run in runs.items()}))
@@ -197,6 +210,11 @@ class Lab:
         """Take out every view that was mounted and put back every selector that was swapped. The cache is emptied."""
         self._rearrange([], {}, {})
 
+    def arranged(self) -> tuple[list[tuple[str, Any]], dict[str, Callable[..., Any]]]:
+        """What a worker process must be told: (route, view) of what is mounted, and who answers for which selector."""
+        mounted = [(str(pattern.pattern), pattern.callback) for pattern in reversed(self._mounted)]
+        return mounted, {name: getattr(selectors, name) for name in self._swapped}
+
     @contextmanager
     def arrangement_kept(self) -> Iterator[None]:
         """What this block mounts and swaps is gone after it; what was there before is there again."""
@@ -232,6 +250,7 @@ class Lab:
             cache.clear()
         else:
             server.forget_own_keys()
+        caches["local"].clear()
 
     def restore_database(self) -> None:
         """Put the shop back as it was loaded. Everybody is signed out. Raises LabError inside a transaction."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tutorial_project.lab.backends import TABLE
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.reaper import Reaper
 
@@ -81,7 +82,8 @@ def usable(path: Path) -> bool:
     address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     try:
         with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
-            return bool(connection.execute("SELECT 1 FROM shop_orderline LIMIT 1").fetchone())
+            wanted = f"SELECT 1 FROM shop_orderline LEFT JOIN {TABLE} ON 0 LIMIT 1"
+            return bool(connection.execute(wanted).fetchone())
     except sqlite3.Error:
         return False
 
@@ -233,6 +235,7 @@ def fill(alias: str) -> None:
     from tutorial_project.shop.loading import load
 
     call_command("migrate", database=alias, verbosity=0, interactive=False)
+    call_command("createcachetable", TABLE, database=alias, verbosity=0)
     load(settings.DATA, using=alias)
 
 

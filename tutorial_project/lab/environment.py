@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tutorial_project.lab import database, servers
+from tutorial_project.lab import backends, database, servers
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.reaper import Reaper, ReaperGone
 
@@ -27,6 +28,7 @@ class Environment:
     reaper: Reaper
     cache_server: servers.CacheServer
     rates_url: str
+    variables: dict[str, str] = field(repr=False)  # what the settings read; one of them is the secret key
     before: dict[str, str | None] = field(repr=False)
     database: database.Database = field(init=False)
 
@@ -102,17 +104,18 @@ def start_with(reaper: Reaper) -> Environment:
         import django  # while the servers start
 
         cache_server, rates_url = cache.result(), rates.result()
+    entries = backends.entries(cache_server, folder)
     variables = {
         "DATABASE_URL": database.postgresql_url(given, own_name) if on_postgresql else database.sqlite_url(folder),
         "REDIS_URL": cache_server.url,
-        "CACHE_KEY_PREFIX": cache_server.prefix,
-        "CACHE_BACKEND": "" if cache_server.owned else "tutorial_project.lab.shared_server.RedisCache",
+        "CACHE_SETTINGS": json.dumps({} if cache_server.owned else entries["redis"]),
+        "LAB_BACKENDS": json.dumps(entries),
         "RATES_URL": rates_url,
         "SECRET_KEY": secrets.token_urlsafe(50),
         "DJANGO_SETTINGS_MODULE": SETTINGS,
     }
     environment = Environment(
-        folder, reaper, cache_server, rates_url, before={name: os.environ.get(name) for name in variables}
+        folder, reaper, cache_server, rates_url, variables, {name: os.environ.get(name) for name in variables}
     )
     os.environ.update(variables)
     try:

@@ -251,11 +251,11 @@ def drop_database(url: str, name: str) -> None:
         )
 
 
-LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" and __name__ == "__main__" else None
+LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def die_with_parent(parent: int) -> Callable[[], None]:
-    """What a child runs before its program: asks Linux to end it when the reaper is killed."""
+    """What a child runs before its program: asks Linux to end it when `parent` is killed."""
 
     def before_exec() -> None:
         assert LIBC

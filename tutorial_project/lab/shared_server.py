@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.core.cache.backends import redis
 
 from .reaper import forget_keys
@@ -12,4 +11,4 @@ class RedisCache(redis.RedisCache):
     """Django's own backend, but for `clear()`: the stock one empties the database, whatever the prefix."""
 
     def clear(self) -> None:
-        forget_keys(settings.CACHES["default"]["LOCATION"], self.key_prefix)
+        forget_keys(self._servers[0], self.key_prefix)  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -42,12 +42,9 @@ def read(requests: int | None = None, start: str = "00:00") -> pd.DataFrame:
 def replay(lab: Lab, trace: pd.DataFrame, databases: int = 1) -> pd.DataFrame:
     """Send each request of `trace` to the shop, in order; see `Lab.replay` for what comes back.
 
-    Raises LabError where the trace lacks a column or has no row, and where `databases` is neither 1 nor 2.
+    Raises LabError where it is no trace, and where `databases` is neither 1 nor 2.
     """
-    if missing := [column for column in COLUMNS if column not in getattr(trace, "columns", ())]:
-        raise LabError(f"This is no trace: it lacks {', '.join(missing)}. lab.traffic() returns one.")
-    if trace.empty:
-        raise LabError("This trace has no requests in it.")
+    checked(trace)
     if databases not in (1, 2):
         raise LabError(f"The bench has one database and one copy of it: databases={databases} is neither 1 nor 2.")
     lab.restore_database()
@@ -65,13 +62,29 @@ def replay(lab: Lab, trace: pd.DataFrame, databases: int = 1) -> pd.DataFrame:
     return pd.concat([trace.reset_index(drop=True), pd.DataFrame(rows)], axis=1)
 
 
-def _sign_in_everybody(lab: Lab, trace: pd.DataFrame) -> None:
-    """Sign in before the replay, so that it counts the pages and not the sessions' making."""
+def checked(trace: pd.DataFrame) -> pd.DataFrame:
+    """`trace`, where it is one. Raises LabError where it lacks a column or has no row."""
+    if missing := [column for column in COLUMNS if column not in getattr(trace, "columns", ())]:
+        raise LabError(f"This is no trace: it lacks {', '.join(missing)}. lab.traffic() returns one.")
+    if trace.empty:
+        raise LabError("This trace has no requests in it.")
+    return trace
+
+
+def check_users(users: Iterable[str]) -> None:
+    """Raise LabError where one of them is nobody's name."""
     known = set(get_user_model()._default_manager.values_list("username", flat=True))
-    signed_in = trace[trace["user"] != ""]
-    for user, language in sorted(set(zip(signed_in["user"], signed_in["language"], strict=True)), key=str):
+    for user in users:
         if user not in known:
             raise LabError(f"This trace names a user the shop does not have: {user!r}.")
+
+
+def _sign_in_everybody(lab: Lab, trace: pd.DataFrame) -> None:
+    """Sign in before the replay, so that it counts the pages and not the sessions' making."""
+    signed_in = trace[trace["user"] != ""]
+    everybody = sorted(set(zip(signed_in["user"], signed_in["language"], strict=True)), key=str)
+    check_users(user for user, _ in everybody)
+    for user, language in everybody:
         lab.client(user, language)
 
 

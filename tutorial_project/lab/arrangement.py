@@ -1,0 +1,75 @@
+"""What a notebook arranged, carried into another process: the views it mounted and the selectors it swapped.
+
+Functions that a notebook defines exist in no file, so they travel by value, with the globals they use: a list that a
+view appends to is another list in each process. Objects that stand in a module of Django's or the course's (`cache`,
+`connection`, `settings`) travel by name: each process has its own.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle
+from django.urls import clear_url_caches, path
+
+from .errors import LabError
+
+OURS = ("django", "tutorial_project", "asgiref")
+
+
+def save(file: Path, mounted: Sequence[tuple[str, Any]], swapped: Mapping[str, Callable[..., Any]]) -> None:
+    """Write the arrangement to `file`: (route, view) pairs, and selectors by name. Raises LabError."""
+    buffer = io.BytesIO()
+    for what, one in [*((f"the view at {route!r}", view) for route, view in mounted), *swapped.items()]:
+        try:
+            _Pickler(io.BytesIO()).dump(one)
+        except Exception as problem:
+            raise LabError(
+                f"{what} cannot go to another process: {type(problem).__name__}: {problem}. Does it use the lab, a "
+                "lock or an open file? A worker has its own process, and none of yours."
+            ) from None
+    _Pickler(buffer).dump((list(mounted), dict(swapped)))
+    file.write_bytes(buffer.getvalue())
+
+
+def load(file: Path) -> None:
+    """Arrange this process as `file` says. Django must be set up; nothing of it may have answered yet."""
+    from .. import urls
+    from ..shop import selectors
+
+    with file.open("rb") as opened:
+        mounted, swapped = _Unpickler(opened).load()
+    urls.urlpatterns[:0] = [path(route, view) for route, view in mounted]
+    clear_url_caches()
+    for name, function in swapped.items():
+        setattr(selectors, name, function)
+
+
+class _Pickler(cloudpickle.Pickler):
+    """Functions by value, the modules' own objects by name."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self._named = {
+            id(value): f"{module.__name__}:{name}"
+            for module in list(sys.modules.values())
+            if isinstance(module, ModuleType) and module.__name__.split(".")[0] in OURS
+            for name, value in vars(module).items()
+            if type(value).__module__.split(".")[0] in OURS and not isinstance(value, type | FunctionType | ModuleType)
+        }
+
+    def persistent_id(self, obj: Any) -> str | None:
+        return self._named.get(id(obj))
+
+
+class _Unpickler(pickle.Unpickler):
+    def persistent_load(self, name: str) -> Any:
+        module, _, attribute = name.partition(":")
+        __import__(module)
+        return getattr(sys.modules[module], attribute)

@@ -1,0 +1,160 @@
+"""The process behind `lab.workers`: gunicorn over the shop, as its own master with n worker processes.
+
+    python -m tutorial_project.lab.serving FOLDER
+
+`FOLDER/plan.json` says how many workers and threads; `FOLDER/arrangement` holds what the notebook mounted and swapped.
+The shop is loaded once and then forked. All workers listen on one port, as they would in production, and the kernel
+chooses who answers; besides, each has a port of its own, so that a request can be sent to one of them. The master holds
+these ports: a worker that dies is replaced by one that listens where it did. `FOLDER/ports` and `FOLDER/worker-0`, …
+tell who listens where and under which process id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
+
+from tutorial_project.lab import arrangement
+from tutorial_project.lab.reaper import LIBC, die_with_parent
+
+GRACE = 1  # seconds that requests get to end in when the server is told to stop
+Environ = dict[str, Any]
+Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+
+class Server(BaseApplication):
+    """Gunicorn with n workers, each reachable by itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.plan = json.loads((folder / "plan.json").read_text())
+        self.shared = listen(self.plan["port"])
+        self.own = [listen() for _ in range(self.plan["workers"])]
+        ports = [listener.getsockname()[1] for listener in (self.shared, *self.own)]
+        write(folder / "ports", json.dumps(ports))
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = {
+            "bind": f"fd://{self.shared.detach()}",
+            "workers": self.plan["workers"],
+            "worker_class": "gthread",
+            "threads": self.plan["threads"],
+            "preload_app": True,
+            "graceful_timeout": GRACE,
+            "keepalive": 1,
+            "worker_tmp_dir": str(self.folder),
+            "control_socket_disable": True,
+            "pre_fork": self.pre_fork,
+            "post_fork": self.post_fork,
+            "post_worker_init": self.post_worker_init,
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Application:
+        from django.core.wsgi import get_wsgi_application
+
+        application = get_wsgi_application()
+        arrangement.load(self.folder / "arrangement")
+        return framed(named_errors(application))
+
+    def pre_fork(self, arbiter: Arbiter, worker: Worker) -> None:
+        """In the master: the new worker takes the first number that nobody has."""
+        taken = {other.number for other in arbiter.WORKERS.values()}
+        worker.number = min(set(range(self.plan["workers"])) - taken)
+
+    def post_fork(self, arbiter: Arbiter, worker: Worker) -> None:
+        """In the worker: it listens on its own port too, and does not outlive a master that is killed."""
+        worker.sockets = [*worker.sockets, self.own[worker.number]]
+        if LIBC:
+            die_with_parent(worker.ppid)()
+
+    def post_worker_init(self, worker: Worker) -> None:
+        write(self.folder / f"worker-{worker.number}", str(os.getpid()))
+
+
+def listen(port: int = 0) -> socket.socket:
+    """A socket that listens on this port of 127.0.0.1, or on any free one. Raises OSError where the port is taken."""
+    listener = socket.create_server(("127.0.0.1", port), backlog=256)
+    listener.set_inheritable(True)
+    return listener
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file so that nobody reads half of it."""
+    half = path.with_suffix(".half")
+    half.write_text(text)
+    half.replace(path)
+
+
+def named_errors(application: Application) -> Application:
+    """Put the name of an exception that a view raised into the header `X-Error`: the page says "Server Error" alone."""
+    from threading import local
+
+    from django.core.signals import got_request_exception
+
+    failed = local()
+
+    def remember(sender: object, **_: Any) -> None:
+        kind, error, _trace = sys.exc_info()
+        failed.line = f"{kind.__name__}: {error}" if kind else ""
+
+    got_request_exception.connect(remember, weak=False)
+
+    def call(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        failed.line = ""
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            if failed.line:
+                one_line = " ".join(failed.line.split())[:500]
+                headers = [*headers, ("X-Error", one_line.encode("ascii", "replace").decode())]
+            return start_response(status, headers, *rest)
+
+        return application(environ, start)
+
+    return call
+
+
+def framed(application: Application) -> Application:
+    """Let the shop stand below the address at which JupyterLab's proxy shows it.
+
+    The proxy takes its own path off a request and names it in `X-ProxyContextPath`; links must have it in front again.
+    It keeps the Host of whoever looks, which may be any hub's: the shop answers as 127.0.0.1, and an Origin of that
+    same Host counts as its own.
+    """
+
+    def call(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        prefix = environ.get("HTTP_X_PROXYCONTEXTPATH", "")
+        if prefix:
+            environ["SCRIPT_NAME"] = prefix
+            own = f"127.0.0.1:{environ['SERVER_PORT']}"
+            if urlsplit(environ.get("HTTP_ORIGIN", "")).netloc == environ.get("HTTP_HOST"):
+                environ["HTTP_ORIGIN"] = f"http://{own}"
+            environ["HTTP_HOST"] = own
+        return application(environ, start_response)
+
+    return call
+
+
+def main(folder: Path) -> None:
+    """Serve until told to stop; a port that is taken ends it with a line."""
+    try:
+        server = Server(folder)
+    except OSError as problem:
+        sys.exit(f"error: {problem.strerror}. Is the port in use? Leave port= out, and a free one is taken.")
+    server.run()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

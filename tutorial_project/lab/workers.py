@@ -1,0 +1,239 @@
+"""Worker processes over the shop: `lab.workers(4)` starts them, and what they are asked for is counted as here.
+
+They serve the notebook's own database and cache server, with what the notebook has mounted, swapped and kept. Gunicorn
+runs them (`serving.py`): it forks a loaded shop, so that eight are there in a second, and replaces one that dies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import sqlite3
+import sys
+import time
+import weakref
+from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+
+from . import arrangement, backends, load
+from .errors import LabError
+from .reaper import Reaper
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .bench import Lab
+
+MOST = 16  # workers at a time: more than a small machine can serve
+PATIENCE = 15.0  # seconds until a server must be there; it takes less than one
+ROOT = Path(__file__).resolve().parents[2]
+_running: weakref.WeakSet[Workers] = weakref.WeakSet()
+
+
+class Workers:
+    """n processes that serve the shop until the block ends, `stop()` is called, or the notebook is gone."""
+
+    def __init__(self, lab: Lab, n: int, cache: str = "redis", threads: int = 8, port: int = 0) -> None:
+        check(n, threads, port)
+        backends.known(cache)
+        writable(connections["default"])
+        self.lab, self.n, self.cache = lab, n, cache
+        self.folder = Path(lab.environment.folder) / f"workers-{secrets.token_hex(4)}"
+        self.folder.mkdir(mode=0o700)
+        self._stopped = False
+        self._reaper: Reaper = lab.environment.reaper
+        self._pid = 0
+        try:
+            arrangement.save(self.folder / "arrangement", *lab.arranged())
+            plan = {"workers": n, "threads": threads, "port": port}
+            (self.folder / "plan.json").write_text(json.dumps(plan))
+            command = [sys.executable, "-P", "-m", "tutorial_project.lab.serving", str(self.folder)]
+            self._pid = self._reaper.start(command, env=self._variables(), log=self.folder / "log")
+            self._wait()
+        except BaseException:  # an interrupt too
+            self.stop()
+            raise
+        # A pool that the notebook forgets ends too. Not through the reaper: this may run in the middle of its answer.
+        self._forgotten = weakref.finalize(self, os.kill, self._pid, signal.SIGTERM)
+        self._forgotten.atexit = False
+        _running.add(self)
+
+    def _variables(self) -> dict[str, str]:
+        """The environment of the workers: this kernel's servers, their cache, and nothing meant for a kernel alone."""
+        ours = {**os.environ, **self.lab.environment.variables}
+        ours["CACHE_SETTINGS"] = json.dumps(json.loads(ours["LAB_BACKENDS"])[self.cache])
+        ours["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        for name in ("DJANGO_ALLOW_ASYNC_UNSAFE", "GUNICORN_CMD_ARGS", "SCRIPT_NAME", "LISTEN_FDS", "GUNICORN_FD"):
+            ours.pop(name, None)
+        return ours
+
+    def _wait(self) -> None:
+        """Until every worker has told its process id. Raises LabError where the server ends or takes too long."""
+        deadline = time.monotonic() + PATIENCE
+        while not all((self.folder / f"worker-{number}").exists() for number in range(self.n)):
+            if not self._reaper.alive(self._pid):
+                raise LabError(f"The worker processes did not start: {self._last_words()}")
+            if time.monotonic() > deadline:
+                raise LabError(f"The worker processes were not ready within {PATIENCE:g} s: {self._last_words()}")
+            time.sleep(0.02)
+        self.port, *self.ports = json.loads((self.folder / "ports").read_text())
+
+    def _last_words(self) -> str:
+        lines = [line for line in self.log().splitlines() if line.strip()]
+        last = next(
+            (line for line in reversed(lines) if "rror" in line or "cannot" in line), (lines or ["nothing"])[-1]
+        )
+        return last.strip()[-300:]
+
+    # What they are
+
+    @property
+    def url(self) -> str:
+        """The address that all of them share; the kernel of the machine chooses who answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pids(self) -> list[int]:
+        """The process id of each worker, by number. One that died is replaced, under another id."""
+        return [int((self.folder / f"worker-{number}").read_text()) for number in range(self.n)]
+
+    def log(self) -> str:
+        """What the server has written: starts, ends and errors of workers, and the tracebacks of requests."""
+        file = self.folder / "log"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._stopped else "running"
+        return f"{self.n} worker process{'es' if self.n > 1 else ''} over the shop, cache {self.cache}: {state}"
+
+    # Asking them
+
+    def get(
+        self,
+        url: str,
+        worker: int | None = None,
+        who: str | None = None,
+        language: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        timeout: float = load.TIMEOUT,
+    ) -> load.Answer:
+        """Ask one worker for a page, or send it `data`: that numbered `worker` (from 0), or whoever takes it.
+
+        Raises LabError where there is no answer within `timeout` seconds.
+        """
+        self._check_running()
+        if worker is not None and not 0 <= worker < self.n:
+            raise LabError(f"There is no worker {worker} here: they have the numbers 0 to {self.n - 1}.")
+        answer = load.Sender(self, timeout).send(url, worker, load.browser_of(self.lab, who, language), data)
+        if not answer.status:
+            raise LabError(f"{'The workers' if worker is None else f'Worker {worker}'}: {answer.error}")
+        return answer
+
+    def load(self, what: pd.DataFrame | int | str | Iterable[str], **how: Any) -> pd.DataFrame:
+        """Send many requests, `clients=` at a time or at a `rate=` a second; see `lab/load.py`. A row a request."""
+        self._check_running()
+        return load.load(self, what, **how)
+
+    def replay(self, trace: pd.DataFrame | int, start: str = "09:00", balancer: str = "random") -> pd.DataFrame:
+        """Send recorded traffic, request after request, from an empty Redis and the shop as it was loaded.
+
+        The same as `lab.replay`, through these processes; what they keep in their own memory stays. A row a request.
+        """
+        self._check_running()
+        self.lab.restore_database()
+        self.lab.empty_cache()
+        return self.load(self.lab.traffic(trace, start) if isinstance(trace, int) else trace, balancer=balancer)
+
+    def kill(self, worker: int) -> None:
+        """End one worker at once (SIGKILL), and wait until gunicorn has put another one in its place."""
+        self._check_running()
+        file = self.folder / f"worker-{worker}"
+        if not file.exists():
+            raise LabError(f"There is no worker {worker} here: they have the numbers 0 to {self.n - 1}.")
+        before = file.read_text()
+        os.kill(int(before), signal.SIGKILL)
+        deadline = time.monotonic() + PATIENCE
+        while file.read_text() == before:
+            if time.monotonic() > deadline:
+                raise LabError(f"Worker {worker} was not replaced within {PATIENCE:g} s: {self._last_words()}")
+            time.sleep(0.02)
+
+    def _check_running(self) -> None:
+        if self._stopped:
+            raise LabError("These worker processes have been stopped. Start others with lab.workers().")
+        if not self._reaper.alive(self._pid):
+            words = self._last_words()
+            self.stop()
+            raise LabError(f"The worker processes have ended ({words}). Start others with lab.workers().")
+
+    # Ending them
+
+    def stop(self) -> None:
+        """End them all and wait until they are gone. A second call does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
+        if hasattr(self, "_forgotten"):
+            self._forgotten.detach()
+        if self._pid:
+            self._reaper.stop(self._pid)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def check(n: int, threads: int, port: int) -> None:
+    """Raise LabError for what cannot be started."""
+    if not hasattr(os, "fork"):
+        raise LabError(
+            "Worker processes are forked, and Windows cannot fork. Run the course in WSL (the Linux inside Windows) or "
+            "on Binder for the cells with lab.workers(); all others work here."
+        )
+    running = sum(pool.n for pool in _running if not pool._stopped)
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise LabError(f"lab.workers({n!r}): ask for 1 to {MOST} worker processes.")
+    if n > MOST:
+        raise LabError(f"lab.workers({n}): {MOST} worker processes are the most that a machine of the course serves.")
+    if running + n > MOST:
+        raise LabError(
+            f"{running} worker processes run already, and {n} more would be over {MOST}. End the others first: "
+            "leave their `with` block, or call their stop()."
+        )
+    if not isinstance(threads, int) or not 1 <= threads <= 64:
+        raise LabError(f"threads={threads!r}: a worker has 1 to 64 threads.")
+    if not isinstance(port, int) or not (port == 0 or 1024 <= port < 65536):
+        raise LabError(f"port={port!r}: leave it out, and a free one is taken, or give one from 1024 to 65535.")
+
+
+def writable(connection: Any) -> None:
+    """Raise LabError where somebody keeps the shop's SQLite file from being written: each worker would wait for it."""
+    if connection.in_atomic_block:
+        raise LabError(
+            "This is the middle of a transaction, and the workers would wait for its end. Leave atomic() first."
+        )
+    if connection.vendor != "sqlite":
+        return
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=2, isolation_level=None)) as own:
+        try:
+            own.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as problem:
+            raise LabError(
+                f"The shop's database is in use ({problem}): another program, or a transaction that never ended, is "
+                "writing to it. End that, or restart the kernel; then start the workers again."
+            ) from None
+        with suppress(sqlite3.OperationalError):
+            own.execute("ROLLBACK")
