@@ -27,8 +27,10 @@ def fetch(url: str) -> str:
 
 
 @contextmanager
-def started(command: list[str], port: int, cwd: Path, env: dict[str, str], seconds: float) -> Iterator[float]:
-    """Starts a command that serves JupyterLab and waits until it answers; gives the seconds that this took.
+def started(
+    command: list[str], port: int, cwd: Path, env: dict[str, str], seconds: float, base: str = "/"
+) -> Iterator[float]:
+    """Starts a command that serves JupyterLab at `base` and waits until it answers; gives the seconds that this took.
 
     Raises AssertionError, with what the command said, when it ends or stays silent for longer than `seconds`."""
     log = Path(tempfile.gettempdir()) / f"course-jupyter-{port}.log"
@@ -38,7 +40,7 @@ def started(command: list[str], port: int, cwd: Path, env: dict[str, str], secon
     try:
         while True:
             try:
-                fetch(f"http://127.0.0.1:{port}/api")
+                fetch(f"http://127.0.0.1:{port}{base}api")
                 break
             except (urllib.error.URLError, OSError):
                 said = log.read_text(errors="replace")[-3000:]

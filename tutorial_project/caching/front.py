@@ -7,7 +7,8 @@ A hot key is then read from the shared cache once a second by each process, and 
 `local` with Django's LocMemCache beside the shared `default` (or other caches, given by hand).
 
 Guarantee: what was deleted from the shared cache, or replaced in it, is served by a process for `seconds` more at most,
-counted from when that process stored it in its front; and a process that deletes through its front is fresh at once.
+counted from when that process stored it in its front; and a process that deletes through its front is fresh at once,
+unless another of its threads is reading the same key at that moment: it may store the old value for its `seconds`.
 Limit: a delete reaches no other process's front. For those `seconds` two processes may serve different values, so put
 nothing behind a front that must not disagree: a price that is charged, a permission, a seat that is left.
 A front holds 300 entries unless its alias says otherwise (`MAX_ENTRIES`).

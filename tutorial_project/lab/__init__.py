@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import draw as draw
+    from .backends import backend as backend
     from .booting import boot as boot
     from .checkup import doctor as doctor
     from .judging import check as check
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .starting_over import reset as reset
 
 _WHERE = {
+    "backend": "backends",
     "boot": "booting",
     "check": "judging",
     "doctor": "checkup",

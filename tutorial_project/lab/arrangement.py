@@ -21,6 +21,7 @@ from django.urls import clear_url_caches, path
 from .errors import LabError
 
 OURS = ("django", "tutorial_project", "asgiref")
+THE_KERNELS = "tutorial_project.lab"  # what stands in its modules, the lab itself before all, no other process has
 
 
 def save(file: Path, mounted: Sequence[tuple[str, Any]], swapped: Mapping[str, Callable[..., Any]]) -> None:
@@ -56,10 +57,12 @@ class _Pickler(cloudpickle.Pickler):
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
+        theirs = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+        # The shortest name last, so that it stays: `django.core.cache:cache`, and not one of those who import it.
         self._named = {
             id(value): f"{module.__name__}:{name}"
-            for module in list(sys.modules.values())
-            if isinstance(module, ModuleType) and module.__name__.split(".")[0] in OURS
+            for module in sorted(theirs, key=lambda module: -len(module.__name__))
+            if module.__name__.split(".")[0] in OURS and not f"{module.__name__}.".startswith(f"{THE_KERNELS}.")
             for name, value in vars(module).items()
             if type(value).__module__.split(".")[0] in OURS and not isinstance(value, type | FunctionType | ModuleType)
         }

@@ -34,7 +34,7 @@ def entries(server: CacheServer, folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def cache(name: str) -> BaseCache:
+def backend(name: str) -> BaseCache:
     """Django's cache with the backend called `name`: locmem, redis, database, file or dummy. Raises LabError.
 
     It holds what worker processes started with `cache=name` keep in their default cache.

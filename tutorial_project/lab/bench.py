@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from django.contrib.auth import get_user_model
 from django.core.cache import cache, caches
-from django.core.cache.backends.base import BaseCache
 from django.db import connections
 from django.test import Client
 from django.urls import clear_url_caches, path
@@ -18,7 +17,7 @@ from django.urls import clear_url_caches, path
 from .. import urls
 from ..caching.metering import install
 from ..shop import models, selectors
-from . import backends, draw, meter, rush, survey, traffic, workers, xray
+from . import draw, live_page, meter, rush, survey, traffic, workers, xray
 from .errors import LabError
 from .meter import language_kept
 from .starters import untouched
@@ -52,6 +51,7 @@ class Lab:
         self._clients: dict[tuple[str | None, str | None], Client] = {}
         self._mounted: list[Any] = []
         self._swapped: dict[str, Callable[..., Any]] = {}
+        self._live_page = live_page.LivePage(self)
         install()
         _current = self
 
@@ -152,9 +152,12 @@ class Lab:
         """
         return workers.Workers(self, n, cache, threads, port)
 
-    def cache(self, name: str) -> BaseCache:
-        """Django's cache with another backend: locmem, redis, database, file or dummy. Raises LabError."""
-        return backends.cache(name)
+    def show(self, path: str = "/") -> None:
+        """Show a live page of the shop below the cell, as this notebook has arranged it; see `lab/live_page.py`.
+
+        Raises LabError where `path` is none of the shop's, or the process behind it cannot be started.
+        """
+        self._live_page.show(path)
 
     def scoreboard(self, **runs: pd.DataFrame) -> None:
         """Draw the scoreboard of one or more replays: `lab.scoreboard(before=…, after=…)`."""

@@ -89,19 +89,36 @@ def bars(values: Mapping[str, float], alt: str, *, ylabel: str, unit: str = "") 
     show(fig, alt, ", ".join(f"{name} {value:,g}{unit}" for name, value in values.items()))
 
 
-def lines(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], alt: str, **labels: Any) -> None:
+Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+
+def lines(curves: Curves, alt: str, **labels: Any) -> None:
     """A line for each name, through its (xs, ys); `labels` are those of `Axes.set` (xlabel, ylabel, ylim…)."""
     fig, (ax,) = figure()
+    data = _plot(ax, curves, **labels)
+    title(ax, alt)
+    show(fig, alt, data)
+
+
+def lines_beside(left: tuple[str, Curves], right: tuple[str, Curves], alt: str, **labels: Any) -> None:
+    """Two pictures like `lines`, beside each other: each is its title and its curves. They share the `labels`."""
+    fig, axes = figure(9.5, 3.4, panels=2)
+    data = []
+    for ax, (name, curves) in zip(axes, (left, right), strict=True):
+        data.append(f"{name}\n{_plot(ax, curves, **labels)}")
+        ax.set_ylim(bottom=0)
+        title(ax, name)
+    show(fig, alt, "\n".join(data))
+
+
+def _plot(ax: Axes, curves: Curves, **labels: Any) -> str:
+    """Draw the curves; what was drawn, as text."""
     for i, (name, (xs, ys)) in enumerate(curves.items()):
         ax.plot(xs, ys, label=name, color=COLOURS[i % 7], marker=MARKERS[i % 7], linestyle=DASHES[i % 4], markersize=5)
-    title(ax, alt)
     ax.set(**labels)
     ax.legend(frameon=False)
-    data = [
-        f"{name}: " + " ".join(f"({x:g}, {y:g})" for x, y in zip(xs, ys, strict=True))
-        for name, (xs, ys) in curves.items()
-    ]
-    show(fig, alt, "\n".join(data))
+    points = ((name, zip(xs, ys, strict=True)) for name, (xs, ys) in curves.items())
+    return "\n".join(f"{name}: " + " ".join(f"({x:g}, {y:g})" for x, y in xy) for name, xy in points)
 
 
 def scoreboard(board: pd.DataFrame) -> None:

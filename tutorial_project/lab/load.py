@@ -208,15 +208,20 @@ def check(what: Any, clients: Any, rate: Any, requests: Any, seconds: Any, balan
         raise LabError("For how long? Give requests= or seconds=.")
 
 
+def check_paths(*urls: Any) -> None:
+    """Raise LabError where there is none, or one of them is no path."""
+    if not urls or not all(isinstance(url, str) and url.startswith("/") for url in urls):
+        raise LabError('Ask for paths of the shop, such as "/" or ["/product/1/", "/product/2/"].')
+
+
 def _trace(lab: Lab, what: pd.DataFrame | int | str | Iterable[str]) -> list[dict[str, Any]]:
     """The rows to send: of a trace, or one for each URL. Raises LabError."""
     if isinstance(what, int):
         what = lab.traffic(what)
     if isinstance(what, pd.DataFrame):
         return traffic.checked(what).to_dict("records")
-    urls = [what] if isinstance(what, str) else list(what)
-    if not urls or not all(isinstance(url, str) and url.startswith("/") for url in urls):
-        raise LabError('Ask for paths of the shop, such as "/" or ["/product/1/", "/product/2/"].')
+    urls = [what] if isinstance(what, str) else list(what) if isinstance(what, Iterable) else []
+    check_paths(*urls)
     blank = {"t": 0, "user": "", "tenant": "", "language": "", "method": "GET"}
     return [{**blank, "path": url, "body": ""} for url in urls]
 
@@ -289,10 +294,10 @@ def _run(
             thread.join()
     finally:  # also when the cell is interrupted: nobody goes on asking
         over.set()
-        sender.abort()
         for thread in threads:
-            if thread.ident is not None:
-                thread.join()
+            while thread.is_alive():
+                sender.abort()  # again: it may have been about to ask
+                thread.join(0.05)
     if failed:
         raise failed[0]
     return found

@@ -7,24 +7,33 @@ The shop is loaded once and then forked. All workers listen on one port, as they
 chooses who answers; besides, each has a port of its own, so that a request can be sent to one of them. The master holds
 these ports: a worker that dies is replaced by one that listens where it did. `FOLDER/ports` and `FOLDER/worker-0`, …
 tell who listens where and under which process id.
+
+Why gunicorn: it is what most Django projects run on, so what a reader sees here is what they have at work; it forks a
+loaded application (eight workers are ready in a second, where servers that spawn import Django eight times); its master
+replaces a worker that dies; and its hooks allow the ports above. Granian is as quick with four workers and runs on
+Windows too, but spawns. Threads (`gthread`) because a shop waits for its database and its cache most of the time.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from textwrap import indent
+from traceback import format_exc
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from tutorial_project.lab import arrangement
+from tutorial_project.lab.live_page import LOCAL, seen_from_anywhere
 from tutorial_project.lab.reaper import LIBC, die_with_parent
 
 GRACE = 1  # seconds that requests get to end in when the server is told to stop
@@ -69,6 +78,9 @@ class Server(BaseApplication):
         arrangement.load(self.folder / "arrangement")
         return framed(named_errors(application))
 
+    def run(self) -> None:
+        Master(self).run()
+
     def pre_fork(self, arbiter: Arbiter, worker: Worker) -> None:
         """In the master: the new worker takes the first number that nobody has."""
         taken = {other.number for other in arbiter.WORKERS.values()}
@@ -82,6 +94,15 @@ class Server(BaseApplication):
 
     def post_worker_init(self, worker: Worker) -> None:
         write(self.folder / f"worker-{worker.number}", str(os.getpid()))
+
+
+class Master(Arbiter):
+    """Ends when its folder is gone: whoever started it has forgotten it, or was interrupted before it knew its id."""
+
+    def manage_workers(self) -> None:
+        if not self.app.folder.exists():
+            raise StopIteration  # as gunicorn does when it is told to end
+        super().manage_workers()
 
 
 def listen(port: int = 0) -> socket.socket:
@@ -109,6 +130,7 @@ def named_errors(application: Application) -> Application:
     def remember(sender: object, **_: Any) -> None:
         kind, error, _trace = sys.exc_info()
         failed.line = f"{kind.__name__}: {error}" if kind else ""
+        print(indent(format_exc(), "  "), file=sys.stderr, flush=True)  # Django would mail it to the admins
 
     got_request_exception.connect(remember, weak=False)
 
@@ -117,7 +139,7 @@ def named_errors(application: Application) -> Application:
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             if failed.line:
-                one_line = " ".join(failed.line.split())[:500]
+                one_line = " ".join("".join(c if c.isprintable() else " " for c in failed.line).split())[:500]
                 headers = [*headers, ("X-Error", one_line.encode("ascii", "replace").decode())]
             return start_response(status, headers, *rest)
 
@@ -129,20 +151,36 @@ def named_errors(application: Application) -> Application:
 def framed(application: Application) -> Application:
     """Let the shop stand below the address at which JupyterLab's proxy shows it.
 
-    The proxy takes its own path off a request and names it in `X-ProxyContextPath`; links must have it in front again.
-    It keeps the Host of whoever looks, which may be any hub's: the shop answers as 127.0.0.1, and an Origin of that
-    same Host counts as its own.
+    The proxy takes its own path off a request and names it in `X-ProxyContextPath`; links must have it in front again,
+    cookies are for it alone, and redirects are relative, for the proxy's versions differ in what they do to others.
+    It keeps the Host of whoever looks, and behind a hub that may be any: the shop answers as 127.0.0.1, and an Origin
+    of that same Host counts as its own. On a machine of one's own only the machine's own names are taken, or a web
+    page from elsewhere could lead its name here and read the answers (DNS rebinding).
     """
+    anywhere = seen_from_anywhere()
 
     def call(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        prefix = environ.get("HTTP_X_PROXYCONTEXTPATH", "")
-        if prefix:
-            environ["SCRIPT_NAME"] = prefix
-            own = f"127.0.0.1:{environ['SERVER_PORT']}"
-            if urlsplit(environ.get("HTTP_ORIGIN", "")).netloc == environ.get("HTTP_HOST"):
-                environ["HTTP_ORIGIN"] = f"http://{own}"
-            environ["HTTP_HOST"] = own
-        return application(environ, start_response)
+        prefix, host = environ.get("HTTP_X_PROXYCONTEXTPATH", "").rstrip("/"), environ.get("HTTP_HOST", "")
+        name = re.sub(r":\d+$", "", host).strip("[]")
+        if not prefix or not (anywhere or name in LOCAL):
+            return application(environ, start_response)
+        own = f"127.0.0.1:{environ['SERVER_PORT']}"
+        if environ.get("HTTP_ORIGIN", "").partition("://")[2] == host:
+            environ["HTTP_ORIGIN"] = f"http://{own}"
+        environ |= {"SCRIPT_NAME": unquote(prefix, "latin-1"), "HTTP_HOST": own, "wsgi.url_scheme": "http"}
+        up = "./" + "../" * (environ["PATH_INFO"].count("/") - 1)
+
+        def outward(name: str, value: str) -> str:
+            if name.lower() == "location" and value.startswith("/") and not value.startswith("//"):
+                return up + value.removeprefix(prefix).lstrip("/")
+            if name.lower() == "set-cookie":
+                return re.sub(r"; Path=/(?=;|$)", f"; Path={prefix}/", value, flags=re.IGNORECASE)
+            return value
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [(name, outward(name, value)) for name, value in headers], *rest)
+
+        return application(environ, start)
 
     return call
 

@@ -25,7 +25,7 @@ from django.db import connections
 
 from . import arrangement, backends, load
 from .errors import LabError
-from .reaper import Reaper
+from .reaper import Reaper, ReaperGone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 MOST = 16  # workers at a time: more than a small machine can serve
 PATIENCE = 15.0  # seconds until a server must be there; it takes less than one
+NOBODY = "The process that looks after this kernel's servers was killed, and they with it. Restart the kernel."
 ROOT = Path(__file__).resolve().parents[2]
 _running: weakref.WeakSet[Workers] = weakref.WeakSet()
 
@@ -48,6 +49,10 @@ class Workers:
         self.lab, self.n, self.cache = lab, n, cache
         self.folder = Path(lab.environment.folder) / f"workers-{secrets.token_hex(4)}"
         self.folder.mkdir(mode=0o700)
+        # The server ends when its folder is gone. So a pool that the notebook forgets ends too: not through the reaper,
+        # as this may run in the middle of its answer; and not by a signal, as another may have the process id by now.
+        self._forgotten = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self._forgotten.atexit = False
         self._stopped = False
         self._reaper: Reaper = lab.environment.reaper
         self._pid = 0
@@ -58,12 +63,12 @@ class Workers:
             command = [sys.executable, "-P", "-m", "tutorial_project.lab.serving", str(self.folder)]
             self._pid = self._reaper.start(command, env=self._variables(), log=self.folder / "log")
             self._wait()
+        except ReaperGone:
+            self.stop()
+            raise LabError(NOBODY) from None
         except BaseException:  # an interrupt too
             self.stop()
             raise
-        # A pool that the notebook forgets ends too. Not through the reaper: this may run in the middle of its answer.
-        self._forgotten = weakref.finalize(self, os.kill, self._pid, signal.SIGTERM)
-        self._forgotten.atexit = False
         _running.add(self)
 
     def _variables(self) -> dict[str, str]:
@@ -71,7 +76,14 @@ class Workers:
         ours = {**os.environ, **self.lab.environment.variables}
         ours["CACHE_SETTINGS"] = json.dumps(json.loads(ours["LAB_BACKENDS"])[self.cache])
         ours["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        for name in ("DJANGO_ALLOW_ASYNC_UNSAFE", "GUNICORN_CMD_ARGS", "SCRIPT_NAME", "LISTEN_FDS", "GUNICORN_FD"):
+        for name in (
+            "DJANGO_ALLOW_ASYNC_UNSAFE",
+            "GUNICORN_CMD_ARGS",
+            "SCRIPT_NAME",
+            "LISTEN_FDS",
+            "GUNICORN_FD",
+            "GUNICORN_PID",
+        ):
             ours.pop(name, None)
         return ours
 
@@ -87,7 +99,8 @@ class Workers:
         self.port, *self.ports = json.loads((self.folder / "ports").read_text())
 
     def _last_words(self) -> str:
-        lines = [line for line in self.log().splitlines() if line.strip()]
+        # What is indented is the inside of a traceback, or that of a request, which has ended no server.
+        lines = [line for line in self.log().splitlines() if line.strip() and not line.startswith(" ")]
         last = next(
             (line for line in reversed(lines) if "rror" in line or "cannot" in line), (lines or ["nothing"])[-1]
         )
@@ -130,7 +143,8 @@ class Workers:
         Raises LabError where there is no answer within `timeout` seconds.
         """
         self._check_running()
-        if worker is not None and not 0 <= worker < self.n:
+        load.check_paths(url)
+        if worker is not None and worker not in range(self.n):
             raise LabError(f"There is no worker {worker} here: they have the numbers 0 to {self.n - 1}.")
         answer = load.Sender(self, timeout).send(url, worker, load.browser_of(self.lab, who, language), data)
         if not answer.status:
@@ -159,7 +173,8 @@ class Workers:
         if not file.exists():
             raise LabError(f"There is no worker {worker} here: they have the numbers 0 to {self.n - 1}.")
         before = file.read_text()
-        os.kill(int(before), signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has just died by itself
+            os.kill(int(before), signal.SIGKILL)
         deadline = time.monotonic() + PATIENCE
         while file.read_text() == before:
             if time.monotonic() > deadline:
@@ -169,7 +184,12 @@ class Workers:
     def _check_running(self) -> None:
         if self._stopped:
             raise LabError("These worker processes have been stopped. Start others with lab.workers().")
-        if not self._reaper.alive(self._pid):
+        try:
+            alive = self._reaper.alive(self._pid)
+        except ReaperGone:
+            self.stop()
+            raise LabError(NOBODY) from None
+        if not alive:
             words = self._last_words()
             self.stop()
             raise LabError(f"The worker processes have ended ({words}). Start others with lab.workers().")
@@ -181,11 +201,13 @@ class Workers:
         if self._stopped:
             return
         self._stopped = True
-        if hasattr(self, "_forgotten"):
-            self._forgotten.detach()
-        if self._pid:
-            self._reaper.stop(self._pid)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            if self._pid:
+                self._reaper.stop(self._pid)
+        except ReaperGone:
+            pass  # they went with it
+        finally:  # also where somebody interrupts the waiting
+            self._forgotten()
 
     def __enter__(self) -> Workers:
         return self
