@@ -49,7 +49,8 @@ def running_lab() -> Iterator[Lab]:
     before = database["NAME"], bench._current
     os.environ["LAB_BACKENDS"] = running.variables["LAB_BACKENDS"]
     database["NAME"] = str(running.folder / "shop.sqlite3")
-    with override_settings(CACHES={**settings.CACHES, "default": location}, RATES_URL=running.rates_url):
+    caches, secret = {**settings.CACHES, "default": location}, running.variables["SECRET_KEY"]
+    with override_settings(CACHES=caches, RATES_URL=running.rates_url, SECRET_KEY=secret):
         yield Lab(running, "test")
     connections.close_all()
     database["NAME"], bench._current = before

@@ -9,7 +9,6 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
-from django.test import override_settings
 
 from real_shop import fresh_lab, keys, running_lab  # noqa: F401
 from test_traffic import trace_of
@@ -65,12 +64,11 @@ def views() -> dict[str, Callable[[HttpRequest], HttpResponse]]:
 @pytest.fixture(scope="module")
 def running_pool(running_lab: Lab) -> Iterator[Workers]:  # noqa: F811
     """Two workers, with the pages above in them."""
-    with override_settings(SECRET_KEY=running_lab.environment.variables["SECRET_KEY"]):
-        for route, view in views().items():
-            running_lab.mount(route, view)
-        with running_lab.workers(2, threads=16) as running:
-            running_lab.restore()
-            yield running
+    for route, view in views().items():
+        running_lab.mount(route, view)
+    with running_lab.workers(2, threads=16) as running:
+        running_lab.restore()
+        yield running
 
 
 @pytest.fixture(name="pool")

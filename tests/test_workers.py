@@ -13,7 +13,6 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
-from django.test import override_settings
 
 from real_shop import fresh_lab, running_lab  # noqa: F401
 from test_reaper import eventually, runs
@@ -61,13 +60,6 @@ def left_in(folder: Path) -> list[object]:
 def without_tokens(page: str) -> str:
     """The page without what differs each time: the tokens in its forms."""
     return re.sub(r'"\w{64}"', "", page)
-
-
-@pytest.fixture(autouse=True)
-def same_secret(lab: Lab) -> Iterator[None]:
-    """The workers' secret key is this process's too, as in a kernel: who signed in here is known there."""
-    with override_settings(SECRET_KEY=lab.environment.variables["SECRET_KEY"]):
-        yield
 
 
 @pytest.fixture(name="pool")

@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse
 
 from real_shop import fresh_lab, running_lab  # noqa: F401
 from test_reaper import eventually, runs
-from test_workers import Seen, left_in, left_of, same_secret, seen  # noqa: F401
+from test_workers import Seen, left_in, left_of, seen
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.errors import LabError
 
@@ -103,7 +103,7 @@ def test_a_block_that_raises_ends_them_and_a_second_stop_does_nothing(lab: Lab) 
         pool.load("/login/", requests=1)
 
 
-@pytest.mark.parametrize("seconds", [0.01, 0.1, 0.2, 0.3, 0.5])
+@pytest.mark.parametrize("seconds", [0.01, 0.15, 0.4])
 def test_an_interrupt_while_they_start_leaves_nothing(lab: Lab, seconds: float) -> None:
     with interrupted(seconds), lab.workers(8):
         time.sleep(5)
@@ -130,7 +130,7 @@ def test_an_interrupt_in_the_middle_of_a_load_ends_it_at_once(lab: Lab, endless:
         it = seen(pool)
         with taking_at_most(3), interrupted(0.5):
             pool.load([endless, "/login/"], clients=6, seconds=30, timeout=30)
-        assert not [thread for thread in threading.enumerate() if "visit" in thread.name]
+        assert not [one for one in threading.enumerate() if "visit" in one.name and one.is_alive()]
         assert pool.get("/login/", 0).status == 200
     assert eventually(lambda: not left_of(it))
 

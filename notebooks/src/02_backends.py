@@ -34,25 +34,25 @@ lab
 lab.show("/")
 
 # %% [markdown]
-# Now the morning of notebook 01 again, its first sixty requests, with the three selectors kept that it found. The cache is the one
+# Now the morning of notebook 01 again, its first forty requests, with the three selectors kept that it found. The cache is the one
 # that Django takes if you tell it nothing: the memory of the process, `locmem`. First one worker, then four.
 
 # %%
 lab.keep("popular_products", "best_of_category", "sidebar_popular")
 
 with lab.workers(1, cache="locmem") as pool:
-    one = pool.replay(60)
+    one = pool.replay(40)
 
 # %%
 predict(
     "02.four",
-    "Four workers, the same sixty requests: how many misses for each one that a single worker had?",
+    "Four workers, the same forty requests: how many misses for each one that a single worker had?",
     ["one, as before", "about two", "about four"],
 )
 
 # %%
 with lab.workers(4, cache="locmem") as pool:
-    four = pool.replay(60)
+    four = pool.replay(40)
 lab.scoreboard(one_worker=one, four_workers=four)
 
 # %% tags=["answer"]
@@ -313,7 +313,7 @@ def ratio(run, where, hot=False):
 runs = {}
 for workers in (1, 2, 4, 8):
     with lab.workers(workers) as pool:
-        run = pool.load(urls, rate=240, seconds=2.6, seed=95)
+        run = pool.load(urls, rate=240, seconds=2.4, seed=95)
     runs[workers] = run[run["sent"] > 1.0]
     print(f"workers: {workers}, requests measured: {len(runs[workers])}")
 
@@ -575,7 +575,7 @@ quiz("02.2")
 lab.restore()
 lab.keep("popular_products", "best_of_category", "sidebar_popular")
 with lab.workers(4) as pool:
-    shared = pool.replay(60)
+    shared = pool.replay(40)
 lab.scoreboard(one_worker=one, four_workers=four, four_on_Redis=shared)
 
 # %% [markdown]

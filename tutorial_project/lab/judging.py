@@ -102,6 +102,7 @@ def _on_bench(lab: Any, exercise: Exercise, run: Callable[[], Verdict], trouble:
     finally:
         lab._clients.clear()
         if exercise.commits:
+            put_back("end the transaction", _leave_transactions)
             put_back("put the database back", lab.restore_database)
         else:
             lab._clients.update(clients)  # who signed in during the check has no session any more
@@ -109,6 +110,16 @@ def _on_bench(lab: Any, exercise: Exercise, run: Callable[[], Verdict], trouble:
         put_back("empty the cache", lab.empty_cache)
         translation.activate(language) if language else translation.deactivate_all()
     return verdict
+
+
+def _leave_transactions() -> None:
+    """Forget a connection on which an answer has begun a transaction and never ended it."""
+    from django.db import connections
+
+    for alias in connections:
+        if connections[alias].in_atomic_block:
+            connections[alias].close()
+            del connections[alias]
 
 
 def _run(exercise: Exercise, answer: Any, lab: Any, printed: io.StringIO) -> Verdict:

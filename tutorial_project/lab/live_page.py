@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from . import arrangement, workers
+from . import arrangement
 from .errors import LabError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the workers import this file, and have no use for all that starting them needs
+    from . import workers
     from .bench import Lab
 
 ELSEWHERE = "Open this notebook in JupyterLab, and a live page of the shop is shown here."
@@ -71,7 +72,7 @@ class LivePage:
                 return pool
             port, self.pool = pool.port, None
             pool.stop()
-        self.pool = workers.Workers(self.lab, 1, port=port)
+        self.pool = self.lab.workers(1, port=port)
         return self.pool
 
     def arranged(self) -> bytes:
@@ -124,6 +125,8 @@ def jupyter_server() -> dict[str, Any] | None:
 def proxied_at() -> str | None:
     """The path at which the notebook's Jupyter server begins ("/", or a hub's "/user/…/"); None without its proxy."""
     if not hasattr(os, "fork") and "JPY_SESSION_NAME" in os.environ:
+        from . import workers
+
         workers.check(1, 1, 0)  # JupyterLab on Windows: its servers cannot be told by their process id; say what is so
     server = jupyter_server()
     if server is None or not has_proxy(server):

@@ -10,140 +10,25 @@ Which worker answers is drawn at random with the seed, as a load balancer in fro
 from __future__ import annotations
 
 import random
-import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
-from http.cookies import SimpleCookie
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pandas as pd
 from django.urls import Resolver404, resolve
-from django.utils.encoding import iri_to_uri
 
-from ..caching.server_timing import parse_header
-from . import meter, traffic
+from . import traffic
+from .browser import TIMEOUT, Browser, Sender, browser_of, check_paths
 from .errors import LabError
 
 if TYPE_CHECKING:
     from .bench import Lab
     from .workers import Workers
 
-TIMEOUT = 10.0  # seconds without a sign of life after which a request counts as failed
 MOST_CLIENTS, MOST_SECONDS, MOST_REQUESTS = 64, 60.0, 100_000
 BALANCERS = ("random", "round robin", "kernel")
-
-
-# One request
-
-
-@dataclass(repr=False)
-class Answer(meter.Reading):
-    """What a worker answered, and what that cost it. `worker` is its number, `error` names what went wrong, if it did.
-
-    `status` is 0 where no answer came; `seconds` is the time as the visitor saw it, `server_seconds` the worker's.
-    """
-
-    status: int = 0
-    text: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-    worker: int | None = None
-    server_seconds: float = 0.0
-    error: str = ""
-
-    def rows(self) -> list[tuple[str, str]]:
-        failed = [("error", self.error)] if self.error else []
-        return [("status", str(self.status)), *failed, *super().rows()]
-
-
-class Browser:
-    """Somebody's cookies and language. Several requests may use it at once."""
-
-    def __init__(self, cookies: Mapping[str, Any] | None = None, language: str | None = None) -> None:
-        self.cookies = {name: morsel.value for name, morsel in (cookies or {}).items()}
-        self.language = language
-        self._token = secrets.token_hex(16)
-
-    def headers(self, posting: bool) -> dict[str, str]:
-        """What is sent with a request. A form's page would have brought the CSRF token: here the browser makes one."""
-        cookies, sent = dict(self.cookies), {"Connection": "close"}
-        if posting:
-            cookies["csrftoken"] = self._token
-            sent |= {"X-CSRFToken": self._token, "Content-Type": "application/x-www-form-urlencoded"}
-        if cookies:
-            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
-        if self.language:
-            sent["Accept-Language"] = self.language
-        return sent
-
-    def keep(self, set_cookies: Iterable[str]) -> None:
-        for line in set_cookies:
-            self.cookies |= {name: morsel.value for name, morsel in SimpleCookie(line).items()}
-
-
-def browser_of(lab: Lab, who: str | None, language: str | None) -> Browser:
-    """A browser signed in as the user named `who`, a stranger's if None. Raises LabError for an unknown name."""
-    return Browser(lab.client(who, language).cookies if who else None, language)
-
-
-class Sender:
-    """Sends requests to the workers of one pool; any thread may use it."""
-
-    def __init__(self, pool: Workers, timeout: float = TIMEOUT) -> None:
-        self.pool, self.timeout = pool, timeout
-        self._open: set[HTTPConnection] = set()
-        self._numbers = {pid: number for number, pid in enumerate(pool.pids)}
-
-    def send(self, url: str, worker: int | None, browser: Browser, data: Mapping[str, Any] | None = None) -> Answer:
-        """Ask the worker of that number, or whoever takes it. An answer always comes back: see its `status`."""
-        port = self.pool.port if worker is None else self.pool.ports[worker]
-        connection = HTTPConnection("127.0.0.1", port, timeout=self.timeout)
-        method, body = ("GET", None) if data is None else ("POST", urlencode(data))
-        answer, started = Answer(worker=worker), perf_counter()
-        self._open.add(connection)
-        try:
-            connection.request(method, iri_to_uri(url), body, browser.headers(posting=data is not None))
-            response = connection.getresponse()
-            text = response.read().decode(response.headers.get_content_charset() or "utf-8", "replace")
-        except TimeoutError:
-            answer.error = f"no answer within {self.timeout:g} s"
-        except (OSError, HTTPException) as problem:
-            answer.error = f"no answer: {type(problem).__name__}: {problem}".rstrip(": ")
-        else:
-            answer.status, answer.text, answer.headers = response.status, text, dict(response.headers)
-            answer.error = response.headers.get("X-Error", "")
-            browser.keep(response.headers.get_all("Set-Cookie", []))
-            self._count(answer)
-        finally:
-            answer.seconds = perf_counter() - started
-            self._open.discard(connection)
-            connection.close()
-        return answer
-
-    def _count(self, answer: Answer) -> None:
-        """What the answer's Server-Timing header says. Gunicorn's own answers, such as a 400, have none."""
-        try:
-            counted, answer.server_seconds, pid = parse_header(answer.headers.get("Server-Timing", ""))
-        except ValueError:
-            return
-        answer.queries, answer.uses = counted.queries, counted.uses
-        answer.sql_seconds, answer.cache_seconds = counted.sql_seconds, counted.cache_seconds
-        answer.worker = self._numbers.get(pid, answer.worker)
-
-    def abort(self) -> None:
-        """Break off whatever is under way: those who wait for it get their answers at once, without a status."""
-        for connection in list(self._open):
-            if sock := connection.sock:
-                try:
-                    sock.shutdown(2)
-                except OSError:
-                    continue
-
-
-# Many requests
 
 
 class Order(NamedTuple):
@@ -206,12 +91,6 @@ def check(what: Any, clients: Any, rate: Any, requests: Any, seconds: Any, balan
         raise LabError(f"balancer={balancer!r}: it can be {', '.join(map(repr, BALANCERS))}.")
     if not isinstance(what, pd.DataFrame | int) and requests is None and seconds is None:
         raise LabError("For how long? Give requests= or seconds=.")
-
-
-def check_paths(*urls: Any) -> None:
-    """Raise LabError where there is none, or one of them is no path."""
-    if not urls or not all(isinstance(url, str) and url.startswith("/") for url in urls):
-        raise LabError('Ask for paths of the shop, such as "/" or ["/product/1/", "/product/2/"].')
 
 
 def _trace(lab: Lab, what: pd.DataFrame | int | str | Iterable[str]) -> list[dict[str, Any]]:

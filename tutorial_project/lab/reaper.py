@@ -30,6 +30,7 @@ from typing import Any
 GRACE = 2.0  # seconds between asking a child to end and killing it
 TICK = 1.0  # seconds between two looks at whether the owner is still there
 WINDOWS = sys.platform == "win32"
+SIGKILL = signal.SIGTERM if WINDOWS else signal.SIGKILL  # Windows has one way to end a process
 
 
 class ReaperGone(Exception):
@@ -72,9 +73,9 @@ class Reaper:
         """Whether a process started here still runs."""
         return bool(self._ask("alive", pid=pid))
 
-    def stop(self, pid: int) -> None:
-        """End a process started here: politely, and after two seconds by force."""
-        self._ask("stop", pid=pid)
+    def stop(self, pid: int, force: bool = False) -> None:
+        """End a process started here, with its children: politely, and after two seconds (or at once) by force."""
+        self._ask("stop", pid=pid, force=force)
 
     def make_folder(self, prefix: str = "lab-") -> Path:
         """A new folder for temporary files that only this user can read, removed at the end. Raises OSError."""
@@ -161,7 +162,7 @@ def main(owner: int) -> None:
     answers: dict[str, Callable[..., Any]] = {
         "start": start,
         "alive": lambda pid: pid in children and children[pid].poll() is None,
-        "stop": lambda pid: end([children.pop(pid)]) if pid in children else None,
+        "stop": lambda pid, force: end([children.pop(pid)], polite=not force) if pid in children else None,
         "make_folder": make_folder,
         "remove_at_end": lambda folder: at_end.append(lambda: remove(folder)),
         "forget_keys_at_end": lambda url, prefix: at_end.append(lambda: forget_keys(url, prefix)),
@@ -205,16 +206,16 @@ def requests(owner: int) -> Iterator[bytes]:
         yield from lines
 
 
-def end(children: list[subprocess.Popen[bytes]]) -> None:
+def end(children: list[subprocess.Popen[bytes]], polite: bool = True) -> None:
     """Ask these processes to end, wait two seconds at most, and kill what is left of them and of their own children."""
     running = [child for child in children if child.poll() is None]
-    for polite in (True, False):
+    for signal_number in (signal.SIGTERM, SIGKILL) if polite else (SIGKILL,):
         for child in running:
             try:
                 if WINDOWS:
                     child.terminate()
                 else:
-                    os.killpg(child.pid, signal.SIGTERM if polite else signal.SIGKILL)
+                    os.killpg(child.pid, signal_number)
             except OSError:
                 continue
         for child in running:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from . import arrangement, backends, load
+from . import arrangement, backends, browser, load, servers
 from .errors import LabError
 from .reaper import Reaper, ReaperGone
 
@@ -136,17 +136,17 @@ class Workers:
         who: str | None = None,
         language: str | None = None,
         data: Mapping[str, Any] | None = None,
-        timeout: float = load.TIMEOUT,
-    ) -> load.Answer:
+        timeout: float = browser.TIMEOUT,
+    ) -> browser.Answer:
         """Ask one worker for a page, or send it `data`: that numbered `worker` (from 0), or whoever takes it.
 
         Raises LabError where there is no answer within `timeout` seconds.
         """
         self._check_running()
-        load.check_paths(url)
+        browser.check_paths(url)
         if worker is not None and worker not in range(self.n):
             raise LabError(f"There is no worker {worker} here: they have the numbers 0 to {self.n - 1}.")
-        answer = load.Sender(self, timeout).send(url, worker, load.browser_of(self.lab, who, language), data)
+        answer = browser.Sender(self, timeout).send(url, worker, browser.browser_of(self.lab, who, language), data)
         if not answer.status:
             raise LabError(f"{'The workers' if worker is None else f'Worker {worker}'}: {answer.error}")
         return answer
@@ -203,11 +203,14 @@ class Workers:
         self._stopped = True
         try:
             if self._pid:
-                self._reaper.stop(self._pid)
+                self._reaper.stop(self._pid, force=True)  # they have nothing to lose, and a reader no time
         except ReaperGone:
             pass  # they went with it
         finally:  # also where somebody interrupts the waiting
             self._forgotten()
+        deadline = time.monotonic() + 1
+        while any(map(servers.taken, getattr(self, "ports", ()))) and time.monotonic() < deadline:
+            time.sleep(0.005)  # killed, and not gone yet
 
     def __enter__(self) -> Workers:
         return self
