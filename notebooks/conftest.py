@@ -18,7 +18,8 @@ EXEMPT = Path(__file__).parent.parent / "tests" / "fakeredis_exempt.toml"
 for name in ("TUTORIAL_DATABASE", "REDIS_URL", "RATES_URL", "DJANGO_SETTINGS_MODULE", "DJANGO_DEBUG"):
     os.environ.pop(name, None)  # boot() sets what else the settings read
 os.environ["IPYTHONDIR"] = TEMPORARY.name
-os.environ["IPYKERNEL_CELL_NAME"] = "<cell>"  # a warning would name a file with the kernel's pid
+# One name for all cells would hide the source of an answer: what nobody has touched could not be told from what is wrong.
+os.environ.pop("IPYKERNEL_CELL_NAME", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,5 +1,6 @@
 """What a notebook arranged answers in its workers: mounted, kept and swapped; and what cannot travel says so."""
 
+import importlib
 import os
 import threading
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.http import HttpRequest, HttpResponse
 
 from real_shop import fresh_lab, keys, running_lab  # noqa: F401
@@ -20,12 +21,13 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="worker processes are
 # The cells of a notebook: names of its own, a list that grows, a class, and functions that use them and each other.
 CELLS = """
 from django.conf import settings
-from django.core.cache import cache
-from django.db import connection
+from django.core.cache import cache, caches
+from django.db import connections
 from django.http import HttpResponse
 from tutorial_project.shop import selectors
 
 seen = []
+local, database = caches["local"], connections["default"]
 
 class Page:
     def __init__(self, title):
@@ -39,9 +41,10 @@ def remember(request):
     return HttpResponse(f"{page.title} {len(seen)} {cache.get('seen')} {settings.LANGUAGE_CODE}")
 
 def count(request):
-    with connection.cursor() as cursor:
+    with database.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM shop_tenant")
-        return HttpResponse(f"{len(seen)} {cursor.fetchone()[0]}")
+        local.set("count", cursor.fetchone()[0])
+        return HttpResponse(f"{len(seen)} {caches['local'].get('count')}")
 
 def navigation(language="en"):
     seen.append("navigation")
@@ -62,6 +65,7 @@ def test_a_notebooks_functions_answer_and_share_its_names_and_each_worker_has_it
     for name in ("remember", "count"):
         lab.mount(f"{name}/", names[name])
     names["seen"].append("before")
+    caches["local"].set("count", "ours")
     with lab.workers(2) as pool:
         names["page"].title = "second"
         assert pool.get("/remember/", 0).text == "first 2 2 en"
@@ -69,7 +73,19 @@ def test_a_notebooks_functions_answer_and_share_its_names_and_each_worker_has_it
         assert pool.get("/count/", 1).text == "1 12"  # another process, another list
         assert cache.get("seen") == 2  # the cache is everybody's
         assert pool.get("/remember/", 1).text == "first 2 2 en"
-    assert names["seen"] == ["before"]
+    assert names["seen"] == ["before"] and caches["local"].get("count") == "ours"
+
+
+@forks
+def test_a_module_that_lies_beside_the_notebook_is_found_by_the_workers(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["from django.http import HttpResponse", "def greet(request):", "    return HttpResponse('from beside')"]
+    (tmp_path / "lies_beside.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    lab.mount("beside/", importlib.import_module("lies_beside").greet)
+    with lab.workers(1) as pool:
+        assert pool.get("/beside/").text == "from beside"
 
 
 @forks
@@ -87,7 +103,9 @@ def test_what_was_swapped_and_kept_answers_in_the_workers_until_it_is_restored(l
         lab.restore()
         assert pool.get("/count/").status == 200  # they are as they were started
     with lab.workers(1) as pool:
-        assert pool.get("/count/").status == 404 and pool.get("/").uses == {}
+        with pytest.raises(LabError, match=r"No view .* at /count/\. Was it taken out by lab.restore\(\)\?"):
+            pool.get("/count/")
+        assert pool.get("/").uses == {}
 
 
 @forks
@@ -162,6 +180,8 @@ def test_what_stands_in_djangos_modules_goes_by_the_name_of_its_own(tmp_path: Pa
     arrangement.save(tmp_path / "saved", [("remember/", notebook()["remember"])], {})
     saved = (tmp_path / "saved").read_bytes()
     assert b"django.core.cache:cache" in saved and b"django.conf:settings" in saved
+    arrangement.save(tmp_path / "saved", [("count/", notebook()["count"])], {})
+    assert b"django.core.cache:caches[local]" in (tmp_path / "saved").read_bytes()
     assert b"tutorial_project.lab" not in saved  # a worker would load all of the bench for it
 
 

@@ -1,9 +1,12 @@
 """What stands around the shop in a worker: `framed` below the proxy's address, `named_errors` for those who count."""
 
+import errno
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin
 from wsgiref.util import setup_testing_defaults
@@ -155,6 +158,30 @@ def test_cookies_are_for_the_shops_own_address() -> None:
         f"sessionid=y; HttpOnly; {own}",
         *cookies[2:],
     ]
+
+
+def test_an_address_with_a_backslash_is_taken_as_it_is() -> None:
+    application = serving.framed(saying(("Set-Cookie", "a=1; Path=/")))
+    assert ask(application, HTTP_X_PROXYCONTEXTPATH=r"/a\1b\g")[1] == [("Set-Cookie", r"a=1; Path=/a\1b\g/")]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(errno.EADDRINUSE, "in use. Leave port="), (errno.EACCES, "not allow it. Leave port=")]
+)
+def test_a_port_that_cannot_be_had_is_said_and_any_other_trouble_is_not_called_that(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, said: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(serving.socket, "create_server", refuse)
+    with pytest.raises(SystemExit, match=said):
+        serving.listen(8123)
+    with pytest.raises(OSError):
+        serving.listen()  # any port will do: it is not for want of one
+    (tmp_path / "plan.json").write_text('{"workers": 1, "threads": 1, "port": 0, "path": []}')
+    with pytest.raises(SystemExit, match=rf"^error: \[Errno {number}\] "):
+        serving.main(tmp_path)
 
 
 @pytest.mark.parametrize("user", ["somebody", "J%C3%BCrgen", "two%20words", "me@example.org"])

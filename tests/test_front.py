@@ -153,6 +153,30 @@ def test_a_reader_that_a_delete_overtakes_may_put_the_old_value_back_for_its_sec
     assert "reading" in (module.__doc__ or "")
 
 
+def test_nothing_is_kept_in_front_for_longer_than_its_timeout(clock: Clock) -> None:
+    front, soup = Front(10, shared=LocMemCache("shared", {})), Computation("soup")
+    for timeout, later in ((1, 1.1), (0, 0.0)):
+        for _ in range(2):
+            front.get_or_set("menu", soup, timeout)
+            clock.now += later
+    assert soup.times == 4
+    for _ in range(2):
+        front.get_or_set("always", soup, None)
+    assert soup.times == 5
+
+
+def test_whoever_computes_while_another_deletes_stores_the_old_value_for_all(other: Front) -> None:
+    front = Front(1.0)
+
+    def slow() -> str:
+        other.delete("menu")  # by another process, which has changed what this one has read already
+        return "old"
+
+    front.get_or_set("menu", slow, 600)
+    assert other.get_or_set("menu", lambda: "new", 600) == "old"  # the limit that the module's docstring states
+    assert "race of the shared cache" in (module.__doc__ or "")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="worker processes are forked")
 def test_between_real_processes_it_holds_too(lab: Lab) -> None:

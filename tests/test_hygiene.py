@@ -23,6 +23,15 @@ def test_the_notebook_keeps_the_rule(path: Path, rule: hygiene.Rule) -> None:
     assert list(rule(nbformat.read(path, as_version=4))) == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_in_the_learners_edition_nothing_has_been_attempted(path: Path) -> None:
+    checks = [
+        cell for _, cell in hygiene.code_cells(nbformat.read(path, as_version=4)) if cell.source.startswith("check(")
+    ]
+    said = ["".join(output.get("text", "") for output in cell.outputs) for cell in checks]
+    assert [line for line in said if not line.endswith(" not attempted yet.\n")] == []
+
+
 def toy() -> NotebookNode:
     """A notebook that keeps every rule."""
     nb = nbformat.v4.new_notebook()

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 import urllib.request
@@ -18,7 +19,7 @@ import pytest
 from django.http import HttpResponse
 
 from real_shop import fresh_lab, running_lab  # noqa: F401
-from tutorial_project.lab import live_page
+from tutorial_project.lab import live_page, workers
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.errors import LabError
 from tutorial_project.shop import selectors
@@ -224,11 +225,30 @@ def test_a_process_that_was_killed_is_replaced(page: live_page.LivePage) -> None
     first = page.running()
     os.killpg(first._pid, signal.SIGKILL)
     deadline = time.monotonic() + 5
-    while live_page.alive(first) and time.monotonic() < deadline:
+    while first.running and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert first.folder.exists()  # to look ends nothing
     second = page.running()
     assert second is not first and second.port == first.port
     assert "<h1" in ask(page, "/")
+    second.stop()
+    with socket.create_server(("127.0.0.1", first.port)):  # somebody has taken it meanwhile
+        assert page.running().port != first.port
+        assert "<h1" in ask(page, "/")
+
+
+@FORKS
+def test_it_is_none_of_the_sixteen_that_a_reader_may_start(
+    page: live_page.LivePage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, fifteen = (SimpleNamespace(n=n, _stopped=False) for n in (1, 15))
+    with monkeypatch.context() as patched:
+        patched.setattr(workers, "_running", [one, fifteen])
+        assert page.running().running
+    workers.check(16, 1, 0)
+    monkeypatch.setattr(workers, "_running", [one])
+    with pytest.raises(LabError, match="1 worker process runs already, and 16 more would be over 16"):
+        workers.check(16, 1, 0)
 
 
 @FORKS

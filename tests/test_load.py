@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
+from http.cookies import SimpleCookie
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -12,8 +14,11 @@ from django.http import HttpRequest, HttpResponse
 
 from real_shop import fresh_lab, keys, running_lab  # noqa: F401
 from test_traffic import trace_of
+from tutorial_project.caching.metering import Counters
+from tutorial_project.caching.server_timing import format_header
 from tutorial_project.lab import load as module
 from tutorial_project.lab.bench import Lab
+from tutorial_project.lab.browser import Answer, encoded
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.workers import Workers
 
@@ -194,8 +199,30 @@ def test_cookies_that_an_answer_sets_are_sent_with_their_owners_next_request(poo
     assert list(pool.load(trace, balancer="round robin")["status"]) == [200, 201, 202, 200]
     browser = module.Browser(language="de")
     browser.keep(["a=1; Path=/", "b=2; HttpOnly"])
-    browser.keep(["a=3"])
-    assert browser.headers(posting=False) == {"Connection": "close", "Cookie": "a=3; b=2", "Accept-Language": "de"}
+    browser.keep(["a=3", 'c="x\\054 y"'])  # in quotes, and back in them
+    sent = {"Connection": "close", "Cookie": 'a=3; b=2; c="x\\054 y"', "Accept-Language": "de"}
+    assert browser.headers(posting=False) == sent
+    assert module.Browser(SimpleCookie({"c": "x, y"})).cookies == {"c": '"x\\054 y"'}
+
+
+def test_a_worker_that_has_replaced_another_is_known_by_its_number() -> None:
+    pool: Any = SimpleNamespace(pids=[1, 2], port=9)
+    sender, answer = module.Sender(pool), Answer(headers={"Server-Timing": format_header(Counters(), 0.1)})
+    pool.pids = [1, os.getpid()]  # who wrote that header
+    sender._count(answer)
+    assert answer.worker == 1
+    assert "UnicodeEncodeError" in sender.send("/\ud800", None, module.Browser()).error
+
+
+def test_a_form_is_sent_field_after_field() -> None:
+    assert encoded({"a": [1, "ä"], "b": "x y"}) == "a=1&a=%C3%A4&b=x+y"
+
+
+def test_a_view_that_was_taken_out_is_said_and_a_product_that_is_none_is_a_404(pool: Workers) -> None:
+    with pytest.raises(LabError, match=r"No view of this shop answers at /nowhere/\. .*lab\.mount"):
+        pool.load("/nowhere/", requests=3)
+    assert set(pool.load(["/nowhere/", "/login/"], requests=12)["status"]) == {404, 200}
+    assert set(pool.load("/product/99999/?a=1", requests=2)["status"]) == {404}
 
 
 def test_a_page_is_named_by_its_address() -> None:
@@ -231,6 +258,12 @@ def test_a_page_is_named_by_its_address() -> None:
         (0, {}, "ask for 1 to"),
         (pd.DataFrame({"path": ["/"]}), {}, "no trace"),
         (trace_of(("mallory", "GET", "/", "")), {}, "'mallory'"),
+        (trace_of(("", "GET", "/", "")).assign(language="日本"), {}, "give a language code"),
+        (trace_of(("", "GET", "/", "")).assign(user=None), {}, "no value .NaN. .* in user"),
+        ("/", {"rate": 2000, "seconds": 60}, "120,000 requests: 100,000"),
+        ("/", {"requests": 100_001}, "whole number from 1 to 100,000"),
+        *(("/", {"requests": 1, "timeout": timeout}, "above 0 and at most 60") for timeout in (-1, 0, "5", None, 61)),
+        ("/\ud800", {"requests": 1}, "Ask for paths"),
         ("/", {"rate": 0.001, "seconds": 0.01}, "raise the rate"),
     ],
 )

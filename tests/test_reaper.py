@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tutorial_project.lab import reaper as module
 from tutorial_project.lab.reaper import Reaper, ReaperGone
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="ends processes by signals")
@@ -110,6 +111,37 @@ def test_a_child_that_ignores_the_polite_signal_is_killed(tmp_path: Path) -> Non
     assert eventually((tmp_path / "ready").exists)
     reaper.close()
     assert not runs(child)
+
+
+def with_a_child(then: str, note: Path) -> list[str]:
+    """A program that starts a child, writes its process id to `note`, and then does what it is told."""
+    start = f"import subprocess, sys, time; other = subprocess.Popen({SLEEPER!r}); "
+    return [*SLEEPER[:3], f"{start}open({str(note)!r}, 'w').write(str(other.pid)); {then}"]
+
+
+def noted(note: Path) -> int:
+    assert eventually(lambda: note.exists() and bool(note.read_text()))
+    return int(note.read_text())
+
+
+def test_a_childs_own_children_end_with_it_and_no_zombie_stays(reaper: Reaper, tmp_path: Path) -> None:
+    child = reaper.start(with_a_child("time.sleep(60)", tmp_path / "note"))
+    grandchild = noted(tmp_path / "note")
+    reaper.stop(child, force=True)
+    assert not runs(child) and not runs(grandchild)
+    if sys.platform == "linux":  # elsewhere it is the system's first process that collects them
+        assert not psutil.pid_exists(child) and not psutil.pid_exists(grandchild)
+
+
+def test_where_no_parent_takes_its_children_along_those_of_a_dead_one_are_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LIBC", None)
+    child = subprocess.Popen(with_a_child("", tmp_path / "note"), start_new_session=True)
+    child.wait()
+    assert runs(noted(tmp_path / "note"))
+    module.end([child], polite=False)
+    assert not runs(noted(tmp_path / "note"))
 
 
 @pytest.mark.parametrize("how", [getattr(signal, "SIGKILL", signal.SIGTERM), signal.SIGTERM])

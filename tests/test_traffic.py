@@ -139,6 +139,10 @@ def test_after_two_databases_one_is_used_again(lab: Lab) -> None:
         ("traffic.csv", "This is no trace"),
         (0, "ask for 1 to"),
         (trace_of(("zoe", "GET", "/", "")), "a user the shop does not have: 'zoe'"),
+        (
+            trace_of(("alice", "GET", "/", "")).assign(user=float("nan"), body=None),
+            r"no value \(NaN\) .* in user, body",
+        ),
     ],
 )
 def test_what_is_no_trace_is_one_line(lab: Lab, trace: pd.DataFrame, said: str) -> None:

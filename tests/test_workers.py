@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -16,6 +17,7 @@ from django.http import HttpRequest, HttpResponse
 
 from real_shop import fresh_lab, running_lab  # noqa: F401
 from test_reaper import eventually, runs
+from tutorial_project.lab.backends import backend
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.servers import free_port, taken
 from tutorial_project.lab.workers import Workers
@@ -130,7 +132,7 @@ def test_an_answer_tells_what_it_cost_as_a_visit_does(lab: Lab, pool: Workers) -
     assert "text/html" in answer.headers["Content-Type"]
     assert 0 < answer.server_seconds < answer.seconds and 0 < answer.sql_seconds < answer.server_seconds
     assert answer.rows()[:2] == [("status", "200"), ("SQL queries", str(visit.queries))]
-    assert pool.get("/no/such/page/", 0).status == 404
+    assert pool.get("/product/99999/", 0).status == 404
 
 
 def test_whoever_takes_it_says_who_it_was(pool: Workers) -> None:
@@ -175,6 +177,10 @@ def test_a_replay_starts_from_the_shop_as_loaded_and_equals_the_labs(lab: Lab) -
     columns = ["t", "user", "path", "page", "status", "queries", "hits", "misses", "uses", "on"]
     assert theirs[columns].to_dict("records") == ours[columns].to_dict("records")
     assert theirs["hits"].sum() > 0 < theirs["misses"].sum() and set(theirs["worker"]) == {0}
+    backend("file").set("rest", 1)
+    with lab.workers(1, cache="file") as filed:
+        filed.replay(1)
+    assert backend("file").get("rest") is None
 
 
 def test_a_port_that_is_asked_for_is_taken_and_free_again_at_once(lab: Lab) -> None:
@@ -187,7 +193,15 @@ def test_a_port_that_is_asked_for_is_taken_and_free_again_at_once(lab: Lab) -> N
 def test_two_pools_stand_side_by_side_and_end_by_themselves(lab: Lab) -> None:
     with lab.workers(1) as one, lab.workers(2, cache="locmem") as two:
         assert not set(seen(one).pids) & set(seen(two).pids)
+        if not (child := os.fork()):  # a fork of the notebook ends none of them
+            one.stop()
+            one._forgotten()
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert one.get("/login/").status == 200 and one.folder.exists()
+        workers = one.pids
         one.stop()
+        assert sys.platform != "linux" or not any(map(psutil.pid_exists, workers))  # and no zombies
         assert two.get("/login/").status == 200
         assert (str(one), str(two)) == (
             "1 worker process over the shop, cache redis: stopped",

@@ -1,10 +1,14 @@
 """Worker processes that cannot be started, or asked: one line that says what to do, and nothing is left of the try."""
 
+import errno
+import io
 import os
 import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +18,11 @@ from django.http import HttpRequest, HttpResponse
 from real_shop import fresh_lab, running_lab  # noqa: F401
 from test_workers import left_in, two_workers  # noqa: F401
 from test_workers_failing import taking_at_most
+from tutorial_project.lab import arrangement
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.errors import LabError
-from tutorial_project.lab.reaper import ReaperGone
-from tutorial_project.lab.workers import Workers
+from tutorial_project.lab.reaper import Reaper, ReaperGone
+from tutorial_project.lab.workers import Workers, writable
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="worker processes are forked")
 
@@ -38,7 +43,7 @@ def test_a_server_that_does_not_come_up_says_why_in_one_line(lab: Lab) -> None:
 
 def test_a_server_that_takes_too_long_is_ended(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tutorial_project.lab.workers.PATIENCE", 0.1)
-    with pytest.raises(LabError, match=r"not ready within 0\.1 s: nothing"):
+    with pytest.raises(LabError, match=r"not ready within 0\.1 s: it left no message"):
         lab.workers(2)
     assert not left_in(lab.environment.folder)
 
@@ -51,6 +56,31 @@ def test_a_program_that_cannot_be_started_leaves_nothing(lab: Lab, monkeypatch: 
     with pytest.raises(LabError, match="Restart the kernel"):
         lab.workers(2)
     assert not left_in(lab.environment.folder)
+
+
+@pytest.mark.parametrize(
+    ("what", "number"), [("folder", errno.ENOENT), ("arrangement", errno.ENOSPC), ("start", errno.E2BIG)]
+)
+def test_a_full_disk_or_a_folder_that_is_gone_is_one_line(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str, number: int
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> int:
+        raise OSError(number, os.strerror(number))
+
+    if what == "folder":
+        monkeypatch.setattr(lab.environment, "folder", tmp_path / "gone")
+    else:
+        monkeypatch.setattr(*{"arrangement": (arrangement, "save"), "start": (Reaper, "start")}[what], fail)
+    with pytest.raises(LabError, match=f"cannot be started: .*{os.strerror(number)}.* restart the kernel"):
+        lab.workers(1)
+    assert not left_in(lab.environment.folder)
+
+
+def test_a_database_that_is_gone_is_one_line_and_stays_gone(lab: Lab, tmp_path: Path) -> None:
+    gone = SimpleNamespace(in_atomic_block=False, vendor="sqlite", settings_dict={"NAME": tmp_path / "ü?#.sqlite3"})
+    with pytest.raises(LabError, match=r"cannot be written \(unable to open"):
+        writable(gone)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -78,7 +108,7 @@ def test_what_cannot_be_is_one_line(lab: Lab, how: dict[str, Any], said: str) ->
 
 def test_a_port_that_somebody_has_is_named_and_stays_theirs(lab: Lab) -> None:
     with socket.create_server(("127.0.0.1", 0)) as theirs:
-        with pytest.raises(LabError, match="port in use"):
+        with pytest.raises(LabError, match="port .* is in use. Leave port="):
             lab.workers(1, port=theirs.getsockname()[1])
         assert not left_in(lab.environment.folder)
         with closing(socket.create_connection(theirs.getsockname())):
@@ -123,6 +153,12 @@ def test_a_question_that_cannot_be_is_one_line(pool: Workers) -> None:
         "Ask for paths": lambda: pool.get("login/"),
         "Nobody here is called 'mallory'": lambda: pool.get("/", who="mallory"),
         "no worker 7 here": lambda: pool.kill(7),
+        "timeout='5': give seconds": lambda: pool.get("/", timeout="5"),  # type: ignore[arg-type]
+        "language='日本': give": lambda: pool.get("/", language="日本"),
+        "language='de.r.nX: 1': give": lambda: pool.get("/", language="de\r\nX: 1"),
+        "data is list, and no mapping": lambda: pool.get("/", data=["a"]),  # type: ignore[arg-type]
+        "data holds a file, 'b'": lambda: pool.get("/", data={"a": 1, "b": io.BytesIO()}),
+        "data cannot be sent": lambda: pool.get("/", data={"a": "\ud800"}),
     }
     for said, ask in questions.items():
         with pytest.raises(LabError, match=said):

@@ -1,7 +1,7 @@
 """The settings of the shop: a production project's, with what differs between machines read from the environment.
 
-`DATABASE_URL`, `REDIS_URL`, `RATES_URL` and `SECRET_KEY` are set by whoever starts the project: a notebook's `boot()`,
-`manage.py runserver`, or you.
+`DATABASE_URL`, `REDIS_URL`, `CACHE_SETTINGS` (JSON that changes the default cache), `RATES_URL`, `SECRET_KEY` and
+`DJANGO_DEBUG` ("1") are set by whoever starts the project: a notebook's `boot()`, `manage.py runserver`, or you.
 """
 
 import json
@@ -65,7 +65,7 @@ CACHES = {
     "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
 # The bench tries other backends, and puts a prefix on every key where the server is somebody's.
-CACHES["default"] |= json.loads(os.environ.get("CACHE_SETTINGS", "{}"))
+CACHES["default"] |= json.loads(os.environ.get("CACHE_SETTINGS") or "{}")
 
 DATABASES = {"default": dj_database_url.parse(os.environ.get("DATABASE_URL", f"sqlite:///{ROOT}/work/shop.sqlite3"))}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

@@ -1,4 +1,4 @@
-# minutes: 30, 55
+# minutes: 30, 60
 # %% [markdown]
 # # Choose the cache that every worker finds
 #
@@ -8,7 +8,7 @@
 # the question is gone. F5 again, and it is back. "I'm guessing you are running multiple processes", the answer begins
 # ([django-waffle, issue 264](https://github.com/django-waffle/django-waffle/issues/264)). On every developer's machine, it had worked.
 #
-# **You will see** a cache that works in every test lose three quarters of its use, and tell four visitors four different things.
+# **You will see** a cache that passes every test ask the database four times as often in production, and show two prices at once.
 # **You will learn** what each of Django's backends is good for, and to predict a hit ratio before you deploy.
 # **You need** notebook `01_why_cache`, or to know what a hit ratio is.
 #
@@ -28,14 +28,14 @@ lab
 # ## Four in place of one · minute 1
 #
 # Until now the shop ran inside this notebook, in one process. In production a server such as gunicorn starts several: one
-# Python process keeps one core busy. This is the shop under gunicorn; click around in it.
+# Python process keeps one core busy. This is the shop under gunicorn, with one worker for now; click around in it.
 
 # %%
 lab.show("/")
 
 # %% [markdown]
-# Now the morning of notebook 01 again, its first forty requests, with the three selectors kept that it found. The cache is the one
-# that Django takes if you tell it nothing: the memory of the process, `locmem`. First one worker, then four.
+# Now the morning of notebook 01 again, its first forty requests. The three functions that were worth keeping are kept, as before. The
+# cache is the one that Django takes if you tell it nothing: the memory of the process, `locmem`. First one worker, then four.
 
 # %%
 lab.keep("popular_products", "best_of_category", "sidebar_popular")
@@ -62,12 +62,26 @@ print(f"{one['misses'].sum()} misses with one worker, {four['misses'].sum()} wit
 
 # %% [markdown]
 # **What just happened.** Same code, same requests, same settings. Each worker filled a cache of its own, and asked the database for
-# what its neighbour already had. More machines made the cache worse.
+# what its neighbour already had. More workers made the cache worse. (The right side moves little, for most queries here are for
+# things that nobody keeps. The left side is the one to watch.)
 #
 # ## One setting · minute 4
 #
-# Which cache it is, Django is told in one place. These are the shop's own lines; the password in them was made when this
-# notebook started, so they are shown without their `LOCATION`.
+# You tell Django which cache to use in one place. These are the shop's own lines in `tutorial_project/settings.py`, with the address
+# that they would have without the course:
+#
+# ```python
+# CACHES = {
+#     "default": {
+#         "BACKEND": "django.core.cache.backends.redis.RedisCache",
+#         "LOCATION": "redis://127.0.0.1:6379/0",
+#     },
+#     "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+# }
+# ```
+#
+# `cache` is the first of them, `caches["local"]` the second: each worker's own memory, which we come to at the end. Let a worker
+# process tell what it runs with. (Its `LOCATION` holds a password, made for this notebook, so it only says whether it is the right one.)
 
 # %% tags=["claim:B6", "answer"]
 import os
@@ -86,10 +100,11 @@ with lab.workers(1) as pool:
     print(pool.get("/about-cache/").text)
 
 # %% [markdown]
-# A `BACKEND` and a `LOCATION`, and nothing else: that is all that it takes to use Redis, and what a worker process of the
-# running project says of itself. It also read what this notebook had stored a moment ago, for both use one server.
+# A `BACKEND` and a `LOCATION`, and nothing else: that is all that it takes to use Redis. The worker also read what this notebook
+# had stored a moment ago, for both use one server.
 #
-# Django ships five backends. Do they answer alike? Here are the same calls, in the same order, on each of them.
+# Django ships six backends. Memcached needs a server of its own and is left out here; these are the other five. Do they answer
+# alike? Here are the same calls, in the same order, on each of them.
 
 
 # %%
@@ -112,8 +127,8 @@ print("All the same but for dummy:", all(answers[name].equals(answers["redis"]) 
 answers.fillna("None")
 
 # %% [markdown]
-# Four columns are equal: your code need not know which one it talks to. `dummy` takes everything and holds nothing, which is
-# what you want while you develop. So the question is not how they answer, but **whom**, and at what price.
+# Four columns are equal: your code need not know which one it talks to. `dummy` takes everything and holds nothing. So the
+# question is not how they answer, but **whom**, and at what price.
 #
 # ### Whom · minute 7
 #
@@ -149,8 +164,11 @@ def microseconds(call, *args, times=200):
     return min(repeat(lambda: call(*args), number=times, repeat=5)) / times * 1e6
 
 
-price = {name: microseconds(backend(name).get, "where") for name in names}
-pd.Series(price, name="one get, in microseconds").round(1)
+price = {
+    name: (microseconds(backend(name).get, "where"), microseconds(backend(name).set, "where", "found", times=50))
+    for name in names
+}
+pd.DataFrame(price, index=["a get, in microseconds", "a set"]).T.round(1)
 
 
 # %% tags=["claim:B1", "answer"]
@@ -161,12 +179,13 @@ def statements(call, *args):
 
 
 asks = {name: (statements(backend(name).get, "where"), statements(backend(name).set, "where", 1)) for name in names}
-print("Local memory is at least 5 times cheaper than Redis:", price["redis"] > 5 * price["locmem"])
+print("Local memory is at least 5 times cheaper than Redis:", price["redis"][0] > 5 * price["locmem"][0])
 pd.DataFrame(asks, index=["SQL of a get", "SQL of a set"]).T
 
 # %% [markdown]
-# Redis costs a round trip; the database backend costs the very thing that you wanted to save. Where your database is a SQLite
-# file, as here, its round trip is short, and your table may show it ahead of Redis. Over a network it will not be.
+# A get from Redis is a call to another process: that is what an entry costs that all workers share. The database backend sends the
+# very thing that you wanted to save, SQL. It looks cheap in your table because SQLite is a file within reach; a database on
+# another machine costs a trip through the network, and the SQL as well.
 #
 # > **Keep this.** All backends answer alike. They differ in who else can read it, and in what a call costs.
 #
@@ -223,17 +242,20 @@ def after_a_change(pool):
 predict("02.price", "Four workers: how many of them show 1.00 afterwards?", [1, 2, 4])
 
 # %% tags=["claim:B4", "answer"]
+import random
+
 seen = {}
 for n in (1, 4):
     lab.restore_database()
     with lab.workers(n, cache="locmem") as pool:
-        answers = after_a_change(pool)
-        log = pool.log()
+        answers, log = after_a_change(pool), pool.log()
+        reloads = [pool.get("/price-tag/1/", who).text for who in random.Random(7).choices(range(n), k=7)]
     seen[n] = [answer.text for answer in answers]
     print(f"{n} worker(s): {seen[n]}, test {'green' if set(seen[n]) == {'1.00'} else 'RED'}")
     print(
         f"  statuses {sorted({a.status for a in answers})}, errors in the log: {log.count('ERROR') + log.count('WARN')}"
     )
+    print("  somebody presses F5, and whoever is free answers:", *reloads)
 
 # %%
 reveal("02.price", seen[4].count("1.00"))
@@ -249,8 +271,14 @@ reveal("02.price", seen[4].count("1.00"))
 #
 # A stale price is one half of it. The other half is the load. Before measuring, predict it, with nothing but counting.
 #
-# An entry lives for $T$ seconds; it is asked for $\lambda$ times a second. A lifetime begins with one miss. Then come $\lambda T$
-# requests that hit. So of $1 + \lambda T$ look-ups, $\lambda T$ are hits:
+# An entry lives for $T$ seconds and is asked for $\lambda$ times a second. Say that is one second and four times: then one
+# worker has a hit ratio of 0.80.
+
+# %%
+predict("02.eight", "With one worker it is 0.80. What with eight?", [0.7, 0.5, 0.3, 0.1])
+
+# %% [markdown]
+# A lifetime begins with one miss. Then come $\lambda T$ requests that hit. So of $1 + \lambda T$ look-ups, $\lambda T$ are hits:
 #
 # $$h = \frac{\lambda T}{1 + \lambda T} \qquad\text{and with } W \text{ workers, each asked } \lambda / W \text{ times a second:}\qquad
 # h = \frac{\lambda T}{W + \lambda T}$$
@@ -265,17 +293,14 @@ def predicted(workers):
     return RATE * TTL / (workers + RATE * TTL)
 
 
-# %%
-predict("02.eight", "With one worker it is 0.80. What with eight?", [0.7, 0.5, 0.3])
-
 # %% [markdown]
 # Now the real thing. This view keeps each product twice, in the worker's own memory and in Redis, so that both are measured by
-# the same requests. The load: 45 products four times a second each, and one that is on sale, sixty times a second.
+# the same requests. The load: 30 products four times a second each, and one that is on sale, forty times a second.
 
 # %%
 from tutorial_project.shop import selectors
 
-HOT, LUKEWARM = 918, range(1, 46)
+HOT, LUKEWARM = 918, range(1, 31)
 
 
 def kept_twice(request, pk):
@@ -285,7 +310,7 @@ def kept_twice(request, pk):
 
 
 lab.mount("twice/<int:pk>/", kept_twice)
-urls = [f"/twice/{pk}/" for pk in LUKEWARM] + 15 * [f"/twice/{HOT}/"]
+urls = [f"/twice/{pk}/" for pk in LUKEWARM] + 10 * [f"/twice/{HOT}/"]
 
 
 # %% [markdown]
@@ -305,27 +330,27 @@ def ratio(run, where, hot=False):
 
 
 # %% [markdown]
-# Requests arrive at random, 240 a second in all, whether or not the shop keeps up (`rate=` is an *open loop*). The first second
+# Requests arrive at random, 160 a second in all, whether or not the shop keeps up (`rate=` is an *open loop*). The first second
 # is left out: nobody has anything then. Which product and which worker comes next is drawn with the seed; another seed moves the
-# points by two or three hundredths. It takes a quarter of a minute.
+# points by two or three hundredths. It takes a quarter of a minute. Then look at how far the squares, local memory, are from the
+# line that was predicted for them. (Far off? Then your machine was busy: run the cell again.)
 
 # %% tags=["nbval-ignore-output"] why="real time: a request on the edge of a lifetime falls to either side"
-runs = {}
+measured = {}
 for workers in (1, 2, 4, 8):
-    with lab.workers(workers) as pool:
-        run = pool.load(urls, rate=240, seconds=2.4, seed=95)
-    runs[workers] = run[run["sent"] > 1.0]
-    print(f"workers: {workers}, requests measured: {len(runs[workers])}")
+    with lab.workers(workers, threads=2) as pool:
+        run = pool.load(urls, rate=160, seconds=2.6, seed=336)
+    measured[workers] = run[run["sent"] > 1.0]
+    print(f"workers: {workers}, requests measured: {len(measured[workers])}")
 
-ws = list(runs)
-hit_ratios = {
-    "predicted": (ws, [predicted(w) for w in ws]),
-    "local memory": (ws, [ratio(runs[w], "local") for w in ws]),
-    "Redis": (ws, [ratio(runs[w], "default") for w in ws]),
-}
-origin = {name: (ws, [45 * RATE * (1 - h) for h in hs]) for name, (_, hs) in hit_ratios.items()}
+runs, ws = measured, list(measured)
+hit_ratios = {"predicted, local memory": (ws, [predicted(w) for w in ws])}
+origin = {"predicted, local memory": (ws, [30 * RATE * (1 - predicted(w)) for w in ws])}
+for name, where in (("local memory", "local"), ("Redis", "default")):
+    hit_ratios[name] = (ws, [ratio(runs[w], where) for w in ws])
+    origin[name] = (ws, [look_ups(runs[w], where)[1] / 1.6 for w in ws])
 alt = f"hit ratio falls to {ratio(runs[8], 'local'):.2f} in local memory as workers go from 1 to 8, and holds in Redis"
-draw.lines_beside(("hit ratio", hit_ratios), ("asked of the database, a second", origin), alt, xlabel="workers")
+draw.lines_beside(("hit ratio", hit_ratios), ("database asked, times a second", origin), alt, xlabel="workers")
 
 # %% tags=["claim:B3", "answer"]
 rows = {}
@@ -336,15 +361,14 @@ columns = ["predicted, local memory", "measured within 0.06 of it", "Redis withi
 pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 # %% tags=["claim:B3", "answer"]
-reveal("02.eight", 0.3 if ratio(runs[8], "local") < 0.4 else 0.5)
-misses = {where: look_ups(runs[8], where)[1] for where in ("local", "default")}
-print(
-    f"With 8 workers, local memory asks the database at least 2.5 times as often: {misses['local'] > 2.5 * misses['default']}"
-)
+reveal("02.eight", min([0.7, 0.5, 0.3, 0.1], key=lambda guess: abs(guess - ratio(runs[8], "local"))))
+own, shared = (look_ups(runs[8], where)[1] for where in ("local", "default"))
+print(f"Of 8 workers, local memory asks the database at least twice as often as Redis: {own > 2 * shared}")
 
 # %% [markdown]
 # **What just happened.** The dots lie on a curve that you can work out on paper. With local memory, every worker that you add for
-# more capacity takes hits away and gives the database work. With Redis, the lifetime begins once for all of them.
+# more capacity takes hits away and gives the database work. With Redis, one lifetime serves them all. (Several may still miss in
+# the same moment, when it ends: notebook `09_stampedes`.)
 #
 # > **Keep this.** One miss for each worker and lifetime, then hits: $h = \lambda T / (W + \lambda T)$.
 #
@@ -361,10 +385,10 @@ h = rate * ttl / (1 + rate * ttl)
 print(f"Redis:        hit ratio {h:.2f}, the database is asked {rate * (1 - h) * 60:.1f} times a minute")
 
 # %% [markdown]
-# ## One for all · minute 22
+# ## One for all · minute 20
 #
 # What does it mean that Redis is shared? Two groups of workers, started apart as two machines would be. One is told, the other
-# asked. And who looks at the clock: the server itself, or each of them?
+# asked. And does the server count the time, or does each worker?
 
 # %% tags=["claim:B5", "answer"]
 with lab.workers(2) as group, lab.workers(2) as another:
@@ -377,12 +401,11 @@ import time
 
 server = lab.environment.cache_server.client()
 cache.set("offer", "ends soon", 10)
-first = server.pttl(cache.make_key("offer"))
+first = server.pttl(cache.make_key("offer"))  # milliseconds
 time.sleep(1)
 second = server.pttl(cache.make_key("offer"))
-print(
-    f"The server counts down from 10 seconds: {9000 < first <= 10000}, a second later at least a second less: {first - second >= 1000}"
-)
+print(f"The server counts down from ten seconds: {9000 < first <= 10000}")
+print(f"A second later it is at least a second less: {first - second >= 1000}")
 
 # %% [markdown]
 # There is a third thing that it has, and you will miss it at the first counter. Four workers count visits, eight visitors at a
@@ -415,9 +438,9 @@ print({name: "200" if visits == 200 else "fewer" for name, visits in counted.ite
 # **What just happened.** Redis adds one by itself, in one step: nobody comes between. On the other two `incr` reads, adds and
 # writes back. Two workers read 41, both write 42, and a visit is gone.
 #
-# > **Keep this.** A shared cache has one entry, one clock and one counter. Whatever you build of get and set has as many as there are readers.
+# > **Keep this.** Redis adds one in a single step. A get followed by a set can lose what another worker wrote in between, in any cache.
 #
-# ## A short front · minute 26
+# ## A short front · minute 23
 #
 # So local memory is always wrong? It costs a fraction of a round trip, which is worth a lot for what every page
 # reads. There are two honest uses. The first: what never changes. The second: **for a moment, in front of Redis**.
@@ -441,15 +464,19 @@ def round_trips(reader):
 {"Redis alone": round_trips(cache), "with a front": round_trips(front)}
 
 # %% [markdown]
-# And what does it cost? The price tag once more, this time behind a front, beside a list that never changes.
+# And what does it cost? Not a price this time, for nobody should be charged what a front remembers: the name on a label. The same
+# page twice, with Redis alone and behind the front; beside it a list that never changes, in local memory alone.
 
 
 # %%
-def price_behind(request, pk):
-    if request.method == "POST":
-        Product.objects.filter(pk=pk).update(price=request.POST["price"])
-        front.delete(f"price:{pk}")
-    return HttpResponse(front.get_or_set(f"price:{pk}", lambda: str(Product.objects.get(pk=pk).price), 600))
+def label_page(reader):
+    def label(request, pk):
+        if request.method == "POST":
+            Product.objects.filter(pk=pk).update(name_en=request.POST["name"])
+            reader.delete(f"label:{pk}")
+        return HttpResponse(reader.get_or_set(f"label:{pk}", lambda: Product.objects.get(pk=pk).name_en, 600))
+
+    return label
 
 
 def currencies(request):
@@ -457,48 +484,47 @@ def currencies(request):
     return JsonResponse(names, safe=False)
 
 
-lab.mount("price-behind/<int:pk>/", price_behind)
+lab.mount("label/<int:pk>/", label_page(cache))
+lab.mount("fronted/<int:pk>/", label_page(front))
 lab.mount("currencies/", currencies)
 
 # %% [markdown]
-# Four workers have shown a page. One of them changes its price; at once, or a moment later, all are asked again. How many show
-# the old price?
+# Four workers have shown a label. Through one of them it gets another name; at once, or a moment later, all are asked again. How
+# many show the old one?
 
 
 # %%
-def old_prices(page, later):
+def old_labels(page, later):
     before = [pool.get(page, worker).text for worker in range(4)]
-    pool.get(page, worker=0, data={"price": "1.00"})
+    pool.get(page, worker=0, data={"name": "new"})
     time.sleep(later)
     return sum(pool.get(page, worker).text == before[0] for worker in range(4))
 
 
 # %%
 predict(
-    "02.front",
-    "With a front of two seconds, right after the change: how many of four show the old price?",
-    [0, 1, 3, 4],
+    "02.front", "With a front of two seconds, right after the change: how many of four show the old name?", [0, 1, 3, 4]
 )
 
 # %% tags=["claim:B7", "answer"]
 lab.restore_database()
 with lab.workers(4) as pool:
-    redis_alone = old_prices("/price-tag/1/", later=0)
-    at_once, later = old_prices("/price-behind/2/", later=0), old_prices("/price-behind/3/", later=2.1)
+    redis_alone = old_labels("/label/1/", later=0)
+    at_once, later = old_labels("/fronted/2/", later=0), old_labels("/fronted/3/", later=2.1)
     run = pool.load("/currencies/", requests=200)
+    lists = {pool.get("/currencies/", worker).text for worker in range(4)}
 print(f"Redis alone: {redis_alone}; with a front of 2 seconds: {at_once}, 2.1 seconds later: {later}")
-print(
-    f"The list that never changes: {run['misses'].sum()} computed in 200 requests, one a worker, and 0 that could be stale"
-)
+print(f"What never changes: computed {run['misses'].sum()} times in 200 requests, different answers: {len(lists)}")
 
 # %%
 reveal("02.front", at_once)
 
 # %% [markdown]
-# **What just happened.** None of a hundred round trips is left, and the price of that is **known in advance**: the other workers are wrong
-# for two seconds at most. That is what "never a cache in each worker" leaves out.
+# **What just happened.** Each worker asks Redis once in two seconds, however many requests it serves. The price of that is
+# **known in advance**: after a change, the other workers are wrong for two seconds at most. And what never changes is computed
+# once a worker, and cannot be wrong.
 #
-# > **Keep this.** Local memory for what never changes, or for a second in front of Redis. Never for ten minutes, and never alone.
+# > **Keep this.** Local memory alone: for what never changes. For everything else: a second or two, in front of Redis.
 
 # %% [markdown]
 # ### Exercise 2.1 (5 minutes): the counter that forgets
@@ -525,37 +551,6 @@ check("2.1", count_view)
 # <details><summary>Hint 2</summary><code>cache.incr(key)</code> lets the cache server add, in one step. It raises <code>ValueError</code> where there is no entry yet.</details>
 # <details><summary>Hint 3</summary><code>cache.add(key, 0, None)</code> stores 0 only where nothing is, and returns whether it did. None: for ever.</details>
 # <details><summary>What you should see</summary>"2.1 Right", with 200 visits through two processes, and 200 counted.</details>
-#
-# ### Exercise 2.2 (10 minutes): a front of your own
-#
-# Write `fronted(key, compute)`, which returns the value under `key`: from `caches["local"]`, if it is there; else from `cache`,
-# where it lives for 600 seconds, and is computed by `compute()` if nobody has it. What was read from `cache` stays in the local one
-# for 1 second. None and 0 are values too.
-
-
-# %% tags=["exercise"]
-MISSING = object()
-
-
-def fronted(key, compute):
-    # solution-begin
-    value = caches["local"].get(key, MISSING)
-    if value is MISSING:
-        value = cache.get_or_set(key, compute, 600)
-        caches["local"].set(key, value, 1)
-    return value
-    # solution-end
-    # starter: return ...  # first caches["local"], then cache
-
-
-# %%
-check("2.2", fronted)
-
-# %% [markdown]
-# <details><summary>Hint 1</summary>Look into the local one; only where it has nothing, ask <code>cache.get_or_set</code>, and store what it gives in the local one.</details>
-# <details><summary>Hint 2</summary>Hand <code>get_or_set</code> the function <code>compute</code>, without brackets: it calls it on a miss alone.</details>
-# <details><summary>Hint 3</summary><code>get(key)</code> gives None for "nothing here" and for a None that is stored. <code>get(key, MISSING)</code> tells them apart.</details>
-# <details><summary>What you should see</summary>"2.2 Right": computed once for 50 reads, and one of them asked Redis.</details>
 
 # %% [markdown]
 # ### Two questions
@@ -572,8 +567,6 @@ quiz("02.2")
 # The scoreboard from the start, and the same four workers with the cache that all of them find:
 
 # %%
-lab.restore()
-lab.keep("popular_products", "best_of_category", "sidebar_popular")
 with lab.workers(4) as pool:
     shared = pool.replay(40)
 lab.scoreboard(one_worker=one, four_workers=four, four_on_Redis=shared)
@@ -585,7 +578,7 @@ lab.scoreboard(one_worker=one, four_workers=four, four_on_Redis=shared)
 # | `LocMemCache` | what never changes; a second or two in front of Redis; one single process | memory, once a worker | W copies, each stale by itself, without a sign |
 # | `DatabaseCache` | no other server to be had, few and slow-changing values | SQL for every look-up | counts wrong, drops entries by their names |
 # | `FileBasedCache` | large values on one machine | a file each | counts wrong, slows with its number of files |
-# | `DummyCache` | development and tests | nothing | it is meant to |
+# | `DummyCache` | tests that must not see a cache | nothing | develop with it, and no stale value shows before production |
 #
 # The lines of settings: `CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://…"}}`
 #
@@ -594,7 +587,7 @@ lab.scoreboard(one_worker=one, four_workers=four, four_on_Redis=shared)
 
 # %% [markdown] tags=["instructor"]
 # **For the instructor.** 30 minutes: four for the scoreboard, six for the five backends, five for who answers, seven for the
-# curve, four for what Redis shares, three for the front; exercise 2.1 in class, 2.2 at home.
+# curve, three for what Redis shares, three for the front; exercise 2.1 in class, the others at home.
 #
 # *Likely misconceptions.* "Four workers, four times the memory, so four times the cache": each entry is there four times.
 # "Sticky sessions repair it": then each visitor sees one worker's old price, and no two agree. "The database backend is
@@ -612,9 +605,6 @@ lab.scoreboard(one_worker=one, four_workers=four, four_on_Redis=shared)
 # worker 1 of four. Each of them holds a note in its own memory.
 
 # %%
-lab.restore()
-lab.mount("note/", note)
-
 with lab.workers(4, cache="locmem") as pool:
     for worker in range(4):
         pool.get("/note/?keep=hello", worker)
@@ -623,34 +613,32 @@ with lab.workers(4, cache="locmem") as pool:
 
 # %% [markdown]
 # Gunicorn put another process into its place at once, and it began with nothing. You would have noticed it as a latency
-# that jumps for one request in four, for a while, at no time that anybody remembers. On Redis a restart loses nothing;
+# that jumps for one request in four, for a while, at no time that anybody remembers. A restart takes nothing from Redis;
 # notebook `12_warming` counts what each kind of restart leaves.
 #
 # ### The two regimes of the curve
 #
-# The load above had one hot product among the lukewarm ones. $\lambda T$ was 60 for it, and 4 for the others. What do eight workers
-# do to each?
+# The load above had one hot product among the lukewarm ones. $\lambda T$ was 40 for it, and 4 for the others. What do eight workers
+# do to each? The table is the formula; the lines above it hold the formula against the load.
 
 
 # %% tags=["answer"]
-def lost(hot):
-    """The share of its hits that a product loses as workers go from 1 to 8."""
-    return 1 - ratio(runs[8], "local", hot) / ratio(runs[1], "local", hot)
+def regime(lt):
+    """Hit ratio with 1 and with 8 workers, and how much more often the database is asked."""
+    one, eight = lt / (1 + lt), lt / (8 + lt)
+    return [one, eight, (1 - eight) / (1 - one)]
 
 
-def times_asked(hot):
-    """How often eight workers' memories ask the database, for each time that the Redis which they share does."""
-    return look_ups(runs[8], "local", hot)[1] / look_ups(runs[8], "default", hot)[1]
-
-
-print(f"More than two fifths of the hits are lost for the lukewarm ones: {lost(False) > 0.4}")
-print(f"Less than one fifth for the hot one: {lost(True) < 0.2}")
-print(f"And yet it is asked of the database at least twice as often as with Redis: {times_asked(True) > 2}")
+for name, lt, hot in (("lukewarm", 4, False), ("hot", 40, True)):
+    near = all(abs(ratio(runs[w], "local", hot) - lt / (w + lt)) < 0.1 for w in ws)
+    print(f"{name}: measured within 0.1 of the formula at 1, 2, 4 and 8 workers: {near}")
+columns = ["hit ratio, 1 worker", "8 workers", "database asked, times as often"]
+pd.DataFrame({"lukewarm": regime(4), "hot": regime(40)}, index=columns).T.round(2)
 
 # %% [markdown]
-# "The hit ratio falls with every worker" is true of entries that are asked for about once in a lifetime and worker. A hot entry
-# hits nearly as often as before, while its origin is asked nearly $W$ times as often. So a hit ratio of 0.9 can hide
-# a load that has grown sevenfold: notebook `13_monitoring` comes back to that.
+# "The hit ratio falls with every worker" is true of entries that are asked for a few times in a lifetime. A hot one keeps most
+# of its hits, and yet asks the database seven times as often. A hit ratio above 0.8 can hide that: notebook `13_monitoring`
+# comes back to it.
 #
 # ### How much fits in
 #
@@ -674,14 +662,8 @@ predict("02.cull", "The entry that was read last: which backend drops it?", ["lo
 
 # %% tags=["answer"]
 left = {name: fill(backend(name)) for name in ("locmem", "database", "file", "redis")}
-reveal(
-    "02.cull",
-    "neither"
-    if "000" in left["locmem"] and "000" in left["database"]
-    else "database"
-    if "000" in left["locmem"]
-    else "locmem",
-)
+dropped = [name for name in ("locmem", "database") if "000" not in left[name]]
+reveal("02.cull", " and ".join(dropped) or "neither")
 rows = {name: [len(keys), {"file": "by chance"}.get(name, str("000" in keys))] for name, keys in left.items()}
 pd.DataFrame.from_dict(rows, orient="index", columns=["entries left", "the one read last is there"])
 
@@ -692,16 +674,23 @@ pd.DataFrame.from_dict(rows, orient="index", columns=["entries left", "the one r
 #
 # ### Whole seconds
 #
-# An entry for nine tenths of a second, read at once:
+# An entry for half a second, stored a tenth into a second of the clock, and read at once:
+
 
 # %% tags=["answer"]
-for name in ("locmem", "file", "redis"):
-    backend(name).set("brief", "here", 0.9)
-{name: backend(name).get("brief") for name in ("locmem", "file", "redis")}
+def early_in_a_second():
+    time.sleep(1.1 - time.time() % 1)
+
+
+early_in_a_second()
+for name in names[:4]:
+    backend(name).set("brief", "here", 0.5)
+{name: backend(name).get("brief") for name in names[:4]}
 
 # %% [markdown]
-# On Redis it is gone before it was there: Django's backend cuts a timeout down to whole seconds, and 0 means "do not keep".
-# A random fraction that was to spread your timeouts vanishes in the same way.
+# Redis never kept it: Django's backend cuts a timeout down to whole seconds, and 0 means "do not keep". The database cuts the
+# moment at which it ends, so that an entry there dies up to a second early. A random fraction that was to spread your timeouts
+# vanishes in the same way.
 #
 # ### What a counter forgets
 #
@@ -709,6 +698,7 @@ for name in ("locmem", "file", "redis"):
 # once. A little more than a second later:
 
 # %% tags=["answer"]
+early_in_a_second()
 for name in names[:4]:
     backend(name).set("visits", 1, timeout=1)
     backend(name).incr("visits")
@@ -716,8 +706,8 @@ time.sleep(1.2)
 {name: backend(name).get("visits") for name in names[:4]}
 
 # %% [markdown]
-# Where `incr` is a read and a write, the write has a timeout of its own, Django's default of 300 seconds. A limit of "five tries a
-# minute" that is counted there, in a database, is one of five tries in five minutes, started anew with each try.
+# Where `incr` is a read and a write, the write has a timeout of its own, Django's default of 300 seconds. "Five tries a minute"
+# becomes five tries in five minutes, and each try starts the clock anew.
 #
 # ### One clear, and everybody is signed out
 #
@@ -738,7 +728,7 @@ print(before, "->", [SessionStore().exists(str(session.session_key)), cache.get(
 # On Redis `clear()` empties the whole numbered database (FLUSHDB): the sessions, the counters, and whatever another project keeps
 # there under another `KEY_PREFIX`. Give sessions a cache alias on a database number of their own, or do exercise 2.3.
 #
-# ### Who writes to it, commands you
+# ### Whoever can write to it can run code
 #
 # Django pickles what it keeps, and unpickling runs what the bytes say. Somebody has found the address of your Redis and the
 # password. They store an entry of their own, and wait for a worker to read it.
@@ -752,18 +742,20 @@ class Gift:
         return str.upper, ("this ran inside the worker",)
 
 
+server = lab.environment.cache_server.client()
 server.set(cache.make_key("note"), pickle.dumps(Gift()))
 with lab.workers(1) as pool:
     print(pool.get("/note/").text)
 
 # %% [markdown]
 # The view asked for a note. A cache server needs what a database needs: a password, an address that only your workers reach, and
-# no neighbours. If what you keep is plain data, `OPTIONS = {"serializer": …}` with a JSON serializer closes this door.
+# no neighbours. If what you keep is plain data, a JSON serializer closes this door: a class
+# with `dumps` and `loads`, named in `OPTIONS = {"serializer": …}`. Django ships none.
 #
 # ### When the cache is slower than what it saves
 #
-# A look-up costs $c$, the origin costs $o$. Without a cache every request pays $o$; with one it pays $c$, and $o$ too for each miss. That
-# is less only if $h > c / o$: the **break-even hit ratio**. Above 1.00, no hit ratio will do.
+# A look-up costs $c$, storing costs $s$, the origin costs $o$. Without a cache every request pays $o$. With one it pays $c$, and for
+# each miss $o + s$ as well. That is less only if $h > (c + s) / (o + s)$: the **break-even hit ratio**. Above 1, no hit ratio will do.
 
 # %% tags=["nbval-ignore-output"] why="milliseconds"
 from tutorial_project.shop.models import Category
@@ -771,19 +763,52 @@ from tutorial_project.shop.models import Category
 origins = {
     "one row by its primary key": microseconds(lambda: Category.objects.get(pk=1), times=20),
     "the navigation": microseconds(selectors.navigation, times=10),
-    "the ranking": microseconds(selectors.popular_products, times=1),
+    "the ranking": microseconds(lambda: list(Product.objects.expensive_ranking()[:20]), times=1),
 }
-even = {name: {o: price[name] / cost for o, cost in origins.items()} for name in names[:4]}
+even = {
+    name: {what: (c + s) / (o + s) for what, o in origins.items()} for name, (c, s) in price.items() if name != "dummy"
+}
 pd.DataFrame(even).T.round(3)
 
 # %% tags=["answer"]
 row, ranking = even["redis"]["one row by its primary key"], even["redis"]["the ranking"]
 print(f"On Redis the ranking pays from a hit ratio below 0.05: {ranking < 0.05}")
-print(f"One row by its primary key needs at least 30 times as high a one: {row > 30 * ranking}")
+print(f"One row by its primary key needs at least 20 times as high a one: {row > 20 * ranking}")
 
 # %% [markdown]
-# Look at the first column of your table. A row by its primary key is nearly as cheap as asking Redis for it: kept there, it
-# costs a key, a staleness and an invalidation, and saves next to nothing, if it saves at all.
+# Look at the first column of your table: how high the hit ratio must be before a single row gains anything from Redis. The ranking
+# gains from the first hits on. (The database column flatters: it is SQLite again, within reach.) What is cheap is not worth
+# a key, a staleness and an invalidation.
+
+# %% [markdown]
+# ### Exercise 2.2 (10 minutes): a front of your own
+#
+# Write `fronted(key, compute)`, which returns the value under `key`: from `caches["local"]`, if it is there; else from `cache`,
+# where it lives for 600 seconds, and is computed by `compute()` if nobody has it. What was read from `cache` stays in the local one
+# for 1 second. None and 0 are values too.
+
+
+# %% tags=["exercise"]
+def fronted(key, compute):
+    # solution-begin
+    missing = object()
+    value = caches["local"].get(key, missing)
+    if value is missing:
+        value = cache.get_or_set(key, compute, 600)
+        caches["local"].set(key, value, 1)
+    return value
+    # solution-end
+    # starter: return ...  # first caches["local"], then cache
+
+
+# %%
+check("2.2", fronted)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Look into the local one; only where it has nothing, ask <code>cache.get_or_set</code>, and store what it gives in the local one.</details>
+# <details><summary>Hint 2</summary>Hand <code>get_or_set</code> the function <code>compute</code>, without brackets: it calls it on a miss alone.</details>
+# <details><summary>Hint 3</summary><code>get(key)</code> gives None for "nothing here" and for a None that is stored. <code>get(key, missing)</code>, with a <code>missing = object()</code> of your own, tells them apart.</details>
+# <details><summary>What you should see</summary>"2.2 Right": computed once for 50 reads, and one of them asked Redis. (It can be said in one line: a <code>get_or_set</code> inside a <code>get_or_set</code>.)</details>
 
 # %% [markdown]
 # ### Exercise 2.3 (10 minutes): only the products
@@ -812,8 +837,8 @@ check("2.3", forget_products)
 #
 # ### In production
 #
-# - How many workers: gunicorn's documentation says two to four for each core; the formula above tells what that does to
-#   whatever each of them keeps by itself.
+# - How many workers: gunicorn's documentation starts from twice the number of cores, and one. On eight cores that is a
+#   $W$ of 17 in the formula above, for whatever each of them keeps by itself.
 # - Settings: `MAX_ENTRIES` on every local memory (300 is few), a `KEY_PREFIX` for each environment, and for Redis a limit and a policy
 #   on the server (notebook `14_distributed`).
 # - Monitoring: hits and misses by worker, not only in sum; a worker that is always cold is one that is always restarted.

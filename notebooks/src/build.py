@@ -31,7 +31,10 @@ from editions import NOTEBOOKS, Source, SourceError, edition_of, notebook_path, 
 CELL_SECONDS = 120
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # Set by whoever runs the build for something else; none of it may reach a kernel.
-FOREIGN = ("TUTORIAL_DATABASE", "DATABASE_URL", "REDIS_URL", "RATES_URL", "DJANGO_SETTINGS_MODULE", "DJANGO_DEBUG")
+FOREIGN = (
+    *("TUTORIAL_DATABASE", "DATABASE_URL", "REDIS_URL", "RATES_URL", "DJANGO_SETTINGS_MODULE", "DJANGO_DEBUG"),
+    "IPYKERNEL_CELL_NAME",  # one name for all cells would hide the source of an answer
+)
 
 
 def execute(nb: NotebookNode, folder: Path) -> NotebookNode:
@@ -44,7 +47,6 @@ def execute(nb: NotebookNode, folder: Path) -> NotebookNode:
         env = {name: value for name, value in os.environ.items() if name not in FOREIGN}
         env |= {
             "PYTHONHASHSEED": "0",
-            "IPYKERNEL_CELL_NAME": "<cell>",  # warnings would name a file with the kernel's pid
             "IPYTHONDIR": own,
             "TUTORIAL_PROGRESS": os.path.join(own, "progress.json"),
         }

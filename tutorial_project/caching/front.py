@@ -6,11 +6,14 @@
 A hot key is then read from the shared cache once a second by each process, and not once a request. It needs an alias
 `local` with Django's LocMemCache beside the shared `default` (or other caches, given by hand).
 
-Guarantee: what was deleted from the shared cache, or replaced in it, is served by a process for `seconds` more at most,
-counted from when that process stored it in its front; and a process that deletes through its front is fresh at once,
-unless another of its threads is reading the same key at that moment: it may store the old value for its `seconds`.
+Guarantee: what was deleted, replaced or expired in the shared cache is served by a process for `seconds` more at most,
+counted from when that process stored it in its front, and never for longer than its `timeout`. A process that deletes
+through its front is fresh at once, unless another of its threads is reading the same key at that moment: it may store
+the old value for its `seconds`.
 Limit: a delete reaches no other process's front. For those `seconds` two processes may serve different values, so put
-nothing behind a front that must not disagree: a price that is charged, a permission, a seat that is left.
+nothing behind a front that must not disagree: a price that is charged, a permission, a seat that is left. And the front
+mends no race of the shared cache: whoever is computing the old value while another deletes stores it there after the
+delete, for `timeout`.
 A front holds 300 entries unless its alias says otherwise (`MAX_ENTRIES`).
 """
 
@@ -47,7 +50,7 @@ class Front:
         value = self.local.get(key, _MISSING)
         if value is _MISSING:
             value = self.shared.get_or_set(key, compute, timeout)
-            self.local.set(key, value, self.seconds)
+            self.local.set(key, value, self.seconds if timeout is None else min(self.seconds, timeout))
         return value
 
     def delete(self, key: str) -> None:

@@ -12,12 +12,11 @@ the stock backends store it. An async method is told as the calls that it makes:
 from __future__ import annotations
 
 import functools
-import pickle
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -26,6 +25,8 @@ from django.core.cache import CacheHandler, caches
 from django.core.cache.backends.base import BaseCache
 from django.db import connections
 from django.db.backends.signals import connection_created
+
+from .weighing import Frame, Weighing, going_on, sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +84,6 @@ _OPERATIONS = (
 
 _everywhere: list[Listener] = []
 _here: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
-
-
-@dataclass(slots=True)
-class _Frame:
-    """A cache call that is going on: the calls that it makes, and the bytes of the values on their way."""
-
-    operation: str
-    inner: list[CacheCall] = field(default_factory=list)
-    weights: list[int] = field(default_factory=list)
-
-
-_frame: ContextVar[_Frame | None] = ContextVar("the cache call that is going on", default=None)
 
 
 # Telling
@@ -171,8 +160,8 @@ def _watch_cache(cache: BaseCache, alias: str) -> BaseCache:
             setattr(cache, operation, _metered_call(method, operation, alias))
     with suppress(ImportError):  # a backend whose library is missing says so itself when it is used
         client: Any = getattr(cache, "_cache", None)
-        if hasattr(client, "_serializer") and not isinstance(client._serializer, _Weighing):
-            client._serializer = _Weighing(client._serializer)
+        if hasattr(client, "_serializer") and not isinstance(client._serializer, Weighing):
+            client._serializer = Weighing(client._serializer)
     return cache
 
 
@@ -183,8 +172,8 @@ def _metered_call(method: Callable[..., Any], operation: str, alias: str) -> Any
             return method(*args, **kwargs)
         if operation in ("get_many", "delete_many"):  # an iterator of keys can be read once only
             args, kwargs = _listed(args, kwargs)
-        outer, frame = _frame.get(), _Frame(operation)
-        token = _frame.set(frame)
+        outer, frame = going_on.get(), Frame(operation)
+        token = going_on.set(frame)
         found: tuple[str, ...] = ()
         missed: tuple[str, ...] = ()
         values: Mapping[str, Any] = {}
@@ -194,12 +183,12 @@ def _metered_call(method: Callable[..., Any], operation: str, alias: str) -> Any
             return result
         finally:
             seconds = perf_counter() - started
-            _frame.reset(token)
+            going_on.reset(token)
             if operation == "get_or_set" and frame.inner:
                 found, missed = frame.inner[0].found, frame.inner[0].missed
-            sizes, part_of = _sizes(values, frame), outer.operation if outer else ""
+            weighed, part_of = sizes(values, frame), outer.operation if outer else ""
             keys, parts = _keys(operation, args, kwargs), len(frame.inner)
-            event = CacheCall(alias, operation, keys, found, missed, sizes, seconds, part_of, parts)
+            event = CacheCall(alias, operation, keys, found, missed, weighed, seconds, part_of, parts)
             if outer:
                 outer.inner.append(event)
             _tell(event)
@@ -213,28 +202,28 @@ def _metered_call(method: Callable[..., Any], operation: str, alias: str) -> Any
 _Reading = tuple[Any, tuple[str, ...], tuple[str, ...], Mapping[str, Any]]
 
 
-def _get(method: Any, frame: _Frame, key: str, default: Any = None, version: Any = None) -> _Reading:
+def _get(method: Any, frame: Frame, key: str, default: Any = None, version: Any = None) -> _Reading:
     value = method(key, _MISSING, version=version)
     name = str(key)
     return (default, (), (name,), {}) if value is _MISSING else (value, (name,), (), {name: value})
 
 
-def _get_many(method: Any, frame: _Frame, keys: Any, version: Any = None) -> _Reading:
+def _get_many(method: Any, frame: Frame, keys: Any, version: Any = None) -> _Reading:
     values = method(keys, version=version)
     missed = tuple(str(key) for key in dict.fromkeys(keys) if key not in values)
     return values, tuple(map(str, values)), missed, _named(values)
 
 
-def _get_or_set(method: Any, frame: _Frame, key: str, default: Any, *args: Any, **kwargs: Any) -> _Reading:
+def _get_or_set(method: Any, frame: Frame, key: str, default: Any, *args: Any, **kwargs: Any) -> _Reading:
     value = method(key, _apart(default) if callable(default) else default, *args, **kwargs)
     return value, (), (), {str(key): value}  # what it found is what its first get found
 
 
-def _set(method: Any, frame: _Frame, key: str, value: Any, *args: Any, **kwargs: Any) -> _Reading:
+def _set(method: Any, frame: Frame, key: str, value: Any, *args: Any, **kwargs: Any) -> _Reading:
     return method(key, value, *args, **kwargs), (), (), {str(key): value}
 
 
-def _set_many(method: Any, frame: _Frame, data: Mapping[str, Any], *args: Any, **kwargs: Any) -> _Reading:
+def _set_many(method: Any, frame: Frame, data: Mapping[str, Any], *args: Any, **kwargs: Any) -> _Reading:
     return method(data, *args, **kwargs), (), (), _named(data)
 
 
@@ -242,7 +231,7 @@ def _named(values: Mapping[Any, Any]) -> Mapping[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def _other(method: Any, frame: _Frame, *args: Any, **kwargs: Any) -> _Reading:
+def _other(method: Any, frame: Frame, *args: Any, **kwargs: Any) -> _Reading:
     return method(*args, **kwargs), (), (), {}
 
 
@@ -257,11 +246,11 @@ def _apart(compute: Callable[[], Any]) -> Callable[[], Any]:
 
     @functools.wraps(compute)
     def computed() -> Any:
-        token = _frame.set(None)
+        token = going_on.set(None)
         try:
             return compute()
         finally:
-            _frame.reset(token)
+            going_on.reset(token)
 
     return computed
 
@@ -275,40 +264,3 @@ def _keys(operation: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tupl
         return ()
     first = args[0] if args else kwargs.get("key", kwargs.get("keys", kwargs.get("data", ())))
     return tuple(map(str, first)) if operation.endswith("_many") else (str(first),)
-
-
-# Weighing
-
-
-def _sizes(values: Mapping[str, Any], frame: _Frame) -> Mapping[str, int]:
-    """The bytes of each value: as weighed on the way, as its inner calls told, or else pickled once more."""
-    if len(frame.weights) == len(values):
-        return dict(zip(values, frame.weights, strict=True))
-    told = {key: size for call in frame.inner for key, size in call.sizes.items()}
-    return told if told.keys() == values.keys() else {key: _pickled_size(value) for key, value in values.items()}
-
-
-def _pickled_size(value: Any) -> int:
-    try:
-        return len(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
-    except Exception:  # the backend has said, or will say, that it cannot be stored
-        return 0
-
-
-class _Weighing:
-    """The serializer of a Redis client, weighing what it makes and reads: pickling it once more would take as long."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-
-    def dumps(self, value: Any) -> Any:
-        return _weighed(self.inner.dumps(value))
-
-    def loads(self, data: Any) -> Any:
-        return self.inner.loads(_weighed(data))
-
-
-def _weighed(data: Any) -> Any:
-    if frame := _frame.get():
-        frame.weights.append(len(data) if isinstance(data, bytes) else len(str(data)))
-    return data

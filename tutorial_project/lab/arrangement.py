@@ -2,7 +2,7 @@
 
 Functions that a notebook defines exist in no file, so they travel by value, with the globals they use: a list that a
 view appends to is another list in each process. Objects that stand in a module of Django's or the course's (`cache`,
-`connection`, `settings`) travel by name: each process has its own.
+`connection`, `settings`) travel by name, and so do `caches["local"]` and its like: each process has its own.
 """
 
 from __future__ import annotations
@@ -16,27 +16,46 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
+from django.core.cache import caches
+from django.db import connections
 from django.urls import clear_url_caches, path
+from django.utils.connection import ConnectionProxy
 
 from .errors import LabError
 
 OURS = ("django", "tutorial_project", "asgiref")
+HANDLERS: dict[str, Any] = {"django.core.cache:caches": caches, "django.db:connections": connections}
 THE_KERNELS = "tutorial_project.lab"  # what stands in its modules, the lab itself before all, no other process has
 
 
 def save(file: Path, mounted: Sequence[tuple[str, Any]], swapped: Mapping[str, Callable[..., Any]]) -> None:
-    """Write the arrangement to `file`: (route, view) pairs, and selectors by name. Raises LabError."""
-    buffer = io.BytesIO()
+    """Write the arrangement to `file`: (route, view) pairs, and selectors by name. Raises LabError, and OSError."""
+    file.write_bytes(packed(mounted, swapped))
+
+
+def packed(mounted: Sequence[tuple[str, Any]], swapped: Mapping[str, Callable[..., Any]]) -> bytes:
+    """The arrangement as bytes: the same for the same. Raises LabError that names what cannot go."""
+    everything = (list(mounted), dict(swapped))
+    try:
+        return _dumped(everything)
+    except Exception as problem:
+        found: tuple[str, Exception] = "what you mounted and swapped", problem
     for what, one in [*((f"the view at {route!r}", view) for route, view in mounted), *swapped.items()]:
         try:
-            _Pickler(io.BytesIO()).dump(one)
+            _dumped(one)
         except Exception as problem:
-            raise LabError(
-                f"{what} cannot go to another process: {type(problem).__name__}: {problem}. Does it use the lab, a "
-                "lock or an open file? A worker has its own process, and none of yours."
-            ) from None
-    _Pickler(buffer).dump((list(mounted), dict(swapped)))
-    file.write_bytes(buffer.getvalue())
+            found = what, problem
+            break
+    raise LabError(
+        f"{found[0]} cannot go to another process: {type(found[1]).__name__}: {found[1]}. Does it use the lab, a "
+        "lock or an open file? A worker has its own process, and none of yours."
+    )
+
+
+def _dumped(what: Any) -> bytes:
+    buffer = io.BytesIO()
+    _Pickler(buffer).dump(what)
+    return buffer.getvalue()
 
 
 def load(file: Path) -> None:
@@ -63,9 +82,12 @@ class _Pickler(cloudpickle.Pickler):
             id(value): f"{module.__name__}:{name}"
             for module in sorted(theirs, key=lambda module: -len(module.__name__))
             if module.__name__.split(".")[0] in OURS and not f"{module.__name__}.".startswith(f"{THE_KERNELS}.")
-            for name, value in vars(module).items()
+            for name, value in list(vars(module).items())
             if type(value).__module__.split(".")[0] in OURS and not isinstance(value, type | FunctionType | ModuleType)
         }
+        # `local = caches["local"]` in a notebook: each process, and each of its threads, has its own of that name.
+        for name, handler in HANDLERS.items():
+            self._named |= {id(handler[alias]): f"{name}[{alias}]" for alias in handler}
 
     def persistent_id(self, obj: Any) -> str | None:
         return self._named.get(id(obj))
@@ -73,6 +95,9 @@ class _Pickler(cloudpickle.Pickler):
 
 class _Unpickler(pickle.Unpickler):
     def persistent_load(self, name: str) -> Any:
+        handler, _, alias = name.partition("[")
+        if alias:
+            return ConnectionProxy(HANDLERS[handler], alias.removesuffix("]"))
         module, _, attribute = name.partition(":")
         __import__(module)
         return getattr(sys.modules[module], attribute)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from http.cookies import SimpleCookie
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from .workers import Workers
 
 TIMEOUT = 10.0  # seconds without a sign of life after which a request counts as failed
+LONGEST = 60.0  # that it can be told to wait
 
 
 @dataclass(repr=False)
@@ -47,7 +50,8 @@ class Browser:
     """Somebody's cookies and language. Several requests may use it at once."""
 
     def __init__(self, cookies: Mapping[str, Any] | None = None, language: str | None = None) -> None:
-        self.cookies = {name: morsel.value for name, morsel in (cookies or {}).items()}
+        # As they came, in their quotes: that is how they go back.
+        self.cookies = {name: morsel.coded_value for name, morsel in (cookies or {}).items()}
         self.language = language
         self._token = secrets.token_hex(16)
 
@@ -65,27 +69,34 @@ class Browser:
 
     def keep(self, set_cookies: Iterable[str]) -> None:
         for line in set_cookies:
-            self.cookies |= {name: morsel.value for name, morsel in SimpleCookie(line).items()}
+            self.cookies |= {name: morsel.coded_value for name, morsel in SimpleCookie(line).items()}
 
 
 def browser_of(lab: Lab, who: str | None, language: str | None) -> Browser:
-    """A browser signed in as the user named `who`, a stranger's if None. Raises LabError for an unknown name."""
+    """A browser signed in as the user named `who`, a stranger's if None. Raises LabError for an unknown one."""
+    check_language(language)
     return Browser(lab.client(who, language).cookies if who else None, language)
 
 
 class Sender:
-    """Sends requests to the workers of one pool; any thread may use it."""
+    """Sends requests to the workers of one pool; any thread may use it. Raises LabError for no `timeout`."""
 
     def __init__(self, pool: Workers, timeout: float = TIMEOUT) -> None:
+        if not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST:
+            raise LabError(f"timeout={timeout!r}: give seconds, above 0 and at most {LONGEST:g}.")
         self.pool, self.timeout = pool, timeout
         self._open: set[HTTPConnection] = set()
-        self._numbers = {pid: number for number, pid in enumerate(pool.pids)}
+        self._numbers: dict[int, int] = {}
+        self._learn_numbers()
 
     def send(self, url: str, worker: int | None, browser: Browser, data: Mapping[str, Any] | None = None) -> Answer:
-        """Ask the worker of that number, or whoever takes it. An answer always comes back: see its `status`."""
+        """Ask the worker of that number, or whoever takes it. An answer always comes back: see its `status`.
+
+        Raises LabError for `data` that cannot be sent.
+        """
         port = self.pool.port if worker is None else self.pool.ports[worker]
         connection = HTTPConnection("127.0.0.1", port, timeout=self.timeout)
-        method, body = ("GET", None) if data is None else ("POST", urlencode(data))
+        method, body = ("GET", None) if data is None else ("POST", encoded(data))
         answer, started = Answer(worker=worker), perf_counter()
         self._open.add(connection)
         try:
@@ -94,7 +105,7 @@ class Sender:
             text = response.read().decode(response.headers.get_content_charset() or "utf-8", "replace")
         except TimeoutError:
             answer.error = f"no answer within {self.timeout:g} s"
-        except (OSError, HTTPException) as problem:
+        except (OSError, HTTPException, ValueError) as problem:
             answer.error = f"no answer: {type(problem).__name__}: {problem}".rstrip(": ")
         else:
             answer.status, answer.text, answer.headers = response.status, text, dict(response.headers)
@@ -115,7 +126,13 @@ class Sender:
             return
         answer.queries, answer.uses = counted.queries, counted.uses
         answer.sql_seconds, answer.cache_seconds = counted.sql_seconds, counted.cache_seconds
+        if pid not in self._numbers:  # it has replaced another
+            self._learn_numbers()
         answer.worker = self._numbers.get(pid, answer.worker)
+
+    def _learn_numbers(self) -> None:
+        with suppress(OSError):  # their folder is gone, and they end
+            self._numbers = {**self._numbers, **{pid: number for number, pid in enumerate(self.pool.pids)}}
 
     def abort(self) -> None:
         """Break off whatever is under way: those who wait for it get their answers at once, without a status."""
@@ -129,5 +146,23 @@ class Sender:
 
 def check_paths(*urls: Any) -> None:
     """Raise LabError where there is none, or one of them is no path."""
-    if not urls or not all(isinstance(url, str) and url.startswith("/") for url in urls):
+    if not urls or not all(isinstance(url, str) and re.match(r"/[^\ud800-\udfff]*\Z", url) for url in urls):
         raise LabError('Ask for paths of the shop, such as "/" or ["/product/1/", "/product/2/"].')
+
+
+def check_language(language: Any) -> None:
+    """Raise LabError for what is no value of Accept-Language; None and "" are: nothing is sent then."""
+    if language and not (isinstance(language, str) and re.fullmatch(r"[\w*,;=. -]+", language, re.ASCII)):
+        raise LabError(f'language={language!r}: give a language code, such as "en" or "de".')
+
+
+def encoded(data: Any) -> str:
+    """`data` as a form sends it; a list is sent value after value. Raises LabError for what no form can send."""
+    if not isinstance(data, Mapping):
+        raise LabError(f'data is {type(data).__name__}, and no mapping: send fields by name, such as {{"product": 1}}.')
+    if files := [name for name, value in data.items() if hasattr(value, "read")]:
+        raise LabError(f"data holds a file, {files[0]!r}: the workers are sent plain fields only. Send what is in it.")
+    try:
+        return urlencode(data, doseq=True)
+    except ValueError as problem:
+        raise LabError(f"data cannot be sent: {problem}.") from None

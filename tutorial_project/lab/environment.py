@@ -41,10 +41,8 @@ class Environment:
         try:
             if servers.revive(self.reaper, self.cache_server):
                 return "The cache server had gone away. It runs again, empty, at the same address."
-        except ReaperGone:
-            raise LabError(
-                "The process that looks after this kernel's servers was killed, and they with it. Restart the kernel."
-            ) from None
+        except ReaperGone as gone:
+            raise LabError(str(gone)) from None
         return ""
 
     def close(self) -> None:

@@ -11,7 +11,6 @@ import html
 import http.client
 import json
 import os
-import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,30 +67,30 @@ class LivePage:
         """
         port = 0
         if (pool := self.pool) is not None:
-            if alive(pool) and self.arranged() == (pool.folder / "arrangement").read_bytes():
+            if pool.running and arrangement.packed(*self.lab.arranged()) == arrangement_of(pool):
                 return pool
             port, self.pool = pool.port, None
             pool.stop()
-        self.pool = self.lab.workers(1, port=port)
+        try:
+            self.pool = self._started(port)
+        except LabError:
+            if not port:
+                raise
+            self.pool = self._started()  # somebody may have taken the port meanwhile
         return self.pool
 
-    def arranged(self) -> bytes:
-        """What a process would be told now. Raises LabError where a view cannot go to another process."""
-        file = Path(self.lab.environment.folder) / f"arrangement-{secrets.token_hex(4)}"
-        try:
-            arrangement.save(file, *self.lab.arranged())
-            return file.read_bytes()
-        finally:
-            file.unlink(missing_ok=True)
+    def _started(self, port: int = 0) -> workers.Workers:
+        from .workers import Workers
+
+        return Workers(self.lab, 1, port=port, counted=False)
 
 
-def alive(pool: workers.Workers) -> bool:
-    """Whether these processes still run."""
+def arrangement_of(pool: workers.Workers) -> bytes:
+    """What these processes were told; nothing, where their folder is gone."""
     try:
-        pool._check_running()
-    except LabError:
-        return False
-    return True
+        return (pool.folder / "arrangement").read_bytes()
+    except OSError:
+        return b""
 
 
 def check(path: str) -> None:

@@ -4,23 +4,25 @@ Closed loop (`clients=8`): eight visitors, each waiting for an answer before ask
 ask less often. Open loop (`rate=100`): visitors arrive at random, a hundred a second, however slow the answers are.
 What a request waits because the ones before it are late counts as its latency, or the worst moments would be left out
 (Schroeder, Wierman, Harchol-Balter, "Open Versus Closed: A Cautionary Tale", NSDI 2006).
-Which worker answers is drawn at random with the seed, as a load balancer in front would; so one seed is one run.
+Which worker answers is drawn at random with the seed, as a load balancer in front would; so one seed is one sequence
+of requests.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import pandas as pd
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, ResolverMatch, resolve
 
 from . import traffic
-from .browser import TIMEOUT, Browser, Sender, browser_of, check_paths
+from .browser import TIMEOUT, Browser, Sender, browser_of, check_language, check_paths
 from .errors import LabError
 
 if TYPE_CHECKING:
@@ -55,7 +57,9 @@ def load(
 
     `what`: a trace, or a number of requests of the recorded day, is sent in order and once. A URL or several are drawn
     from at random, for so many `requests` or `seconds`. With `rate` (a second) the loop is open, else closed with so
-    many `clients`. `balancer`: "random", "round robin", or "kernel" (all on one port, the machine's kernel chooses).
+    many `clients`. Of an open loop `seconds` is when the last one is due; 64 at most are under way, and the load ends
+    when the late ones are answered. `balancer`: "random", "round robin", or "kernel" (all on one port, the machine's
+    kernel chooses).
 
     Columns: those of the trace; `page`, `status` (0: no answer), `queries`, `hits`, `misses`, `ms` (as the visitor saw
     it, from when it was due), `uses` (cache use: (hits, misses)), `on` (queries by database), as `lab.replay` has them;
@@ -72,7 +76,10 @@ def load(
     found = _run(sender, orders, browsers, clients if rate is None else MOST_CLIENTS, None if rate else seconds)
     if not found:
         raise LabError("No request was due in that time: raise the rate, or the seconds.")
-    return pd.DataFrame([row for _, row in sorted(found, key=lambda numbered: numbered[0])])
+    run = pd.DataFrame([row for _, row in sorted(found, key=lambda numbered: numbered[0])])
+    if (run["status"] == 404).all():
+        check_mounted(*run["path"].unique())
+    return run
 
 
 def check(what: Any, clients: Any, rate: Any, requests: Any, seconds: Any, balancer: Any) -> None:
@@ -87,6 +94,8 @@ def check(what: Any, clients: Any, rate: Any, requests: Any, seconds: Any, balan
         raise LabError(f"seconds={seconds!r}: a load lasts up to {MOST_SECONDS:g} seconds.")
     if requests is not None and (not isinstance(requests, int) or not 1 <= requests <= MOST_REQUESTS):
         raise LabError(f"requests={requests!r}: give a whole number from 1 to {MOST_REQUESTS:,}.")
+    if rate and seconds and requests is None and rate * seconds > MOST_REQUESTS:
+        raise LabError(f"That would be {rate * seconds:,.0f} requests: {MOST_REQUESTS:,} at a time are the most.")
     if balancer not in BALANCERS:
         raise LabError(f"balancer={balancer!r}: it can be {', '.join(map(repr, BALANCERS))}.")
     if not isinstance(what, pd.DataFrame | int) and requests is None and seconds is None:
@@ -101,14 +110,20 @@ def _trace(lab: Lab, what: pd.DataFrame | int | str | Iterable[str]) -> list[dic
         return traffic.checked(what).to_dict("records")
     urls = [what] if isinstance(what, str) else list(what) if isinstance(what, Iterable) else []
     check_paths(*urls)
-    blank = {"t": 0, "user": "", "tenant": "", "language": "", "method": "GET"}
-    return [{**blank, "path": url, "body": ""} for url in urls]
+    return [blank_row(url) for url in urls]
+
+
+def blank_row(path: str) -> dict[str, Any]:
+    """A stranger's request for this page, as a row of a trace."""
+    return {"t": 0, "user": "", "tenant": "", "language": "", "method": "GET", "path": path, "body": ""}
 
 
 def _browsers(lab: Lab, rows: list[dict[str, Any]]) -> dict[tuple[str, str], Browser]:
     """A browser for everybody in the trace who is signed in."""
     signed_in = sorted({(row["user"], row["language"]) for row in rows if row["user"]})
     traffic.check_users(user for user, _ in signed_in)
+    for language in {row["language"] for row in rows}:
+        check_language(language)
     return {(user, language): browser_of(lab, user, language) for user, language in signed_in}
 
 
@@ -209,7 +224,21 @@ def _send(sender: Sender, order: Order, browsers: Mapping[tuple[str, str], Brows
 
 def page_of(url: str) -> str:
     """The name of the page at this address, "" where it has none."""
+    match = _match(url)
+    return match.url_name or "" if match else ""
+
+
+def check_mounted(*urls: str) -> None:
+    """Raise LabError where none of these addresses has a view in this kernel's shop: then a 404 is no answer of its."""
+    if not any(map(_match, urls)):
+        raise LabError(
+            f"No view of this shop answers at {urls[0]}. Was it taken out by lab.restore()? Run the cell with "
+            "lab.mount(…) again, then start the workers anew."
+        )
+
+
+def _match(url: str) -> ResolverMatch | None:
     try:
-        return resolve(urlsplit(url).path).url_name or ""
+        return resolve(unquote(re.split("[?#]", url)[0]))
     except Resolver404:
-        return ""
+        return None

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ SIGKILL = signal.SIGTERM if WINDOWS else signal.SIGKILL  # Windows has one way t
 
 class ReaperGone(Exception):
     """The reaper itself has ended: somebody killed it."""
+
+    def __str__(self) -> str:
+        return "The process that looks after this kernel's servers was killed, and they with it. Restart the kernel."
 
 
 class Reaper:
@@ -125,7 +129,7 @@ class Reaper:
                     return result
             except (BrokenPipeError, ValueError, AssertionError):
                 pass
-        raise ReaperGone("The process that looks after this kernel's servers has ended. Run boot() again.")
+        raise ReaperGone
 
 
 # ---- what runs in the process of its own -------------------------------------------------------------------------
@@ -137,6 +141,8 @@ def main(owner: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if not WINDOWS:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if LIBC:
+        LIBC.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: a child's own children, when it dies, are this process's to collect
     children: dict[int, subprocess.Popen[bytes]] = {}
     at_end: list[Callable[[], object]] = []
 
@@ -208,7 +214,8 @@ def requests(owner: int) -> Iterator[bytes]:
 
 def end(children: list[subprocess.Popen[bytes]], polite: bool = True) -> None:
     """Ask these processes to end, wait two seconds at most, and kill what is left of them and of their own children."""
-    running = [child for child in children if child.poll() is None]
+    # Of a child that died by itself, Linux has ended the children; elsewhere they may still run.
+    running = [child for child in children if child.poll() is None or not LIBC]
     for signal_number in (signal.SIGTERM, SIGKILL) if polite else (SIGKILL,):
         for child in running:
             try:
@@ -223,6 +230,24 @@ def end(children: list[subprocess.Popen[bytes]], polite: bool = True) -> None:
                 child.wait(GRACE)
             except subprocess.TimeoutExpired:
                 continue
+    if not WINDOWS:
+        for child in children:
+            wait_for_group(child.pid)
+
+
+def wait_for_group(group: int) -> None:
+    """Wait until a killed process group is gone, a second at most, and collect the dead, who would stay as zombies."""
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        try:
+            if LIBC:
+                if os.waitpid(-group, os.WNOHANG)[0]:
+                    continue
+            else:
+                os.killpg(group, 0)  # they are not this process's children: it can only ask whether there are any
+        except OSError:
+            return
+        time.sleep(0.002)
 
 
 def remove(folder: str) -> None:

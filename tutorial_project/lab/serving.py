@@ -16,12 +16,14 @@ Windows too, but spawns. Threads (`gthread`) because a shop waits for its databa
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import socket
 import sys
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from textwrap import indent
 from traceback import format_exc
@@ -47,6 +49,8 @@ class Server(BaseApplication):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.plan = json.loads((folder / "plan.json").read_text())
+        # The modules that lie beside the notebook; at the end, so that they hide none of the course's.
+        sys.path += [entry for entry in self.plan["path"] if entry not in sys.path]
         self.shared = listen(self.plan["port"])
         self.own = [listen() for _ in range(self.plan["workers"])]
         ports = [listener.getsockname()[1] for listener in (self.shared, *self.own)]
@@ -72,10 +76,12 @@ class Server(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Application:
+        from django.conf import settings
         from django.core.wsgi import get_wsgi_application
 
         application = get_wsgi_application()
         arrangement.load(self.folder / "arrangement")
+        import_module(settings.ROOT_URLCONF)  # the views are imported here, and not by each worker's first visitor
         return framed(named_errors(application))
 
     def run(self) -> None:
@@ -106,10 +112,14 @@ class Master(Arbiter):
 
 
 def listen(port: int = 0) -> socket.socket:
-    """A socket that listens on this port of 127.0.0.1, or on any free one. Raises OSError where the port is taken."""
-    listener = socket.create_server(("127.0.0.1", port), backlog=256)
-    listener.set_inheritable(True)
-    return listener
+    """A socket that listens on this port of 127.0.0.1, or on any free one. A port that is taken ends it with a line."""
+    try:
+        return socket.create_server(("127.0.0.1", port), backlog=256)
+    except OSError as problem:
+        if not port or problem.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        why = "it is in use" if problem.errno == errno.EADDRINUSE else "this machine does not allow it"
+        sys.exit(f"error: port {port} cannot be had: {why}. Leave port= out, and a free one is taken.")
 
 
 def write(path: Path, text: str) -> None:
@@ -174,7 +184,7 @@ def framed(application: Application) -> Application:
             if name.lower() == "location" and value.startswith("/") and not value.startswith("//"):
                 return up + value.removeprefix(prefix).lstrip("/")
             if name.lower() == "set-cookie":
-                return re.sub(r"; Path=/(?=;|$)", f"; Path={prefix}/", value, flags=re.IGNORECASE)
+                return re.sub(r"; Path=/(?=;|$)", lambda _: f"; Path={prefix}/", value, flags=re.IGNORECASE)
             return value
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -186,11 +196,11 @@ def framed(application: Application) -> Application:
 
 
 def main(folder: Path) -> None:
-    """Serve until told to stop; a port that is taken ends it with a line."""
+    """Serve until told to stop. Where that cannot be, it ends with a line."""
     try:
         server = Server(folder)
     except OSError as problem:
-        sys.exit(f"error: {problem.strerror}. Is the port in use? Leave port= out, and a free one is taken.")
+        sys.exit(f"error: {problem}")
     server.run()
 
 

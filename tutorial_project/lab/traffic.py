@@ -63,11 +63,13 @@ def replay(lab: Lab, trace: pd.DataFrame, databases: int = 1) -> pd.DataFrame:
 
 
 def checked(trace: pd.DataFrame) -> pd.DataFrame:
-    """`trace`, where it is one. Raises LabError where it lacks a column or has no row."""
+    """`trace`, where it is one. Raises LabError where it lacks a column, or a value in one, or has no row."""
     if missing := [column for column in COLUMNS if column not in getattr(trace, "columns", ())]:
         raise LabError(f"This is no trace: it lacks {', '.join(missing)}. lab.traffic() returns one.")
     if trace.empty:
         raise LabError("This trace has no requests in it.")
+    if empty := [column for column in COLUMNS if trace[column].isna().any()]:
+        raise LabError(f'This trace has no value (NaN) in places, in {", ".join(empty)}: put "" there, or fillna("").')
     return trace
 
 

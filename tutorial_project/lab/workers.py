@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from . import arrangement, backends, browser, load, servers
+from . import arrangement, backends, browser, load
 from .errors import LabError
 from .reaper import Reaper, ReaperGone
 
@@ -33,57 +34,64 @@ if TYPE_CHECKING:
     from .bench import Lab
 
 MOST = 16  # workers at a time: more than a small machine can serve
+SILENT = "it left no message; is the disk full?"
 PATIENCE = 15.0  # seconds until a server must be there; it takes less than one
-NOBODY = "The process that looks after this kernel's servers was killed, and they with it. Restart the kernel."
 ROOT = Path(__file__).resolve().parents[2]
 _running: weakref.WeakSet[Workers] = weakref.WeakSet()
 
 
 class Workers:
-    """n processes that serve the shop until the block ends, `stop()` is called, or the notebook is gone."""
+    """n processes that serve the shop until the block ends, `stop()` is called, or the notebook is gone.
 
-    def __init__(self, lab: Lab, n: int, cache: str = "redis", threads: int = 8, port: int = 0) -> None:
-        check(n, threads, port)
+    Those that are not `counted` come on top of the most that a reader may start.
+    """
+
+    def __init__(
+        self, lab: Lab, n: int, cache: str = "redis", threads: int = 8, port: int = 0, counted: bool = True
+    ) -> None:
+        check(n, threads, port, counted)
         backends.known(cache)
         writable(connections["default"])
         self.lab, self.n, self.cache = lab, n, cache
         self.folder = Path(lab.environment.folder) / f"workers-{secrets.token_hex(4)}"
-        self.folder.mkdir(mode=0o700)
         # The server ends when its folder is gone. So a pool that the notebook forgets ends too: not through the reaper,
         # as this may run in the middle of its answer; and not by a signal, as another may have the process id by now.
-        self._forgotten = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self._owner = os.getpid()
+        self._forgotten = weakref.finalize(self, forget, self.folder, self._owner)
         self._forgotten.atexit = False
         self._stopped = False
         self._reaper: Reaper = lab.environment.reaper
         self._pid = 0
         try:
+            self.folder.mkdir(mode=0o700)
             arrangement.save(self.folder / "arrangement", *lab.arranged())
-            plan = {"workers": n, "threads": threads, "port": port}
+            path = [os.path.abspath(entry) for entry in sys.path]  # where the modules beside the notebook are
+            plan = {"workers": n, "threads": threads, "port": port, "path": path}
             (self.folder / "plan.json").write_text(json.dumps(plan))
             command = [sys.executable, "-P", "-m", "tutorial_project.lab.serving", str(self.folder)]
             self._pid = self._reaper.start(command, env=self._variables(), log=self.folder / "log")
             self._wait()
-        except ReaperGone:
+        except ReaperGone as gone:
             self.stop()
-            raise LabError(NOBODY) from None
+            raise LabError(str(gone)) from None
+        except OSError as problem:
+            self.stop()
+            raise LabError(
+                f"The worker processes cannot be started: {problem}. Is the disk full? If the folder for temporary "
+                "files is gone, restart the kernel."
+            ) from None
         except BaseException:  # an interrupt too
             self.stop()
             raise
-        _running.add(self)
+        if counted:
+            _running.add(self)
 
     def _variables(self) -> dict[str, str]:
         """The environment of the workers: this kernel's servers, their cache, and nothing meant for a kernel alone."""
         ours = {**os.environ, **self.lab.environment.variables}
         ours["CACHE_SETTINGS"] = json.dumps(json.loads(ours["LAB_BACKENDS"])[self.cache])
         ours["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        for name in (
-            "DJANGO_ALLOW_ASYNC_UNSAFE",
-            "GUNICORN_CMD_ARGS",
-            "SCRIPT_NAME",
-            "LISTEN_FDS",
-            "GUNICORN_FD",
-            "GUNICORN_PID",
-        ):
+        for name in ("DJANGO_ALLOW_ASYNC_UNSAFE", "GUNICORN_CMD_ARGS", "SCRIPT_NAME"):
             ours.pop(name, None)
         return ours
 
@@ -99,11 +107,14 @@ class Workers:
         self.port, *self.ports = json.loads((self.folder / "ports").read_text())
 
     def _last_words(self) -> str:
-        # What is indented is the inside of a traceback, or that of a request, which has ended no server.
-        lines = [line for line in self.log().splitlines() if line.strip() and not line.startswith(" ")]
-        last = next(
-            (line for line in reversed(lines) if "rror" in line or "cannot" in line), (lines or ["nothing"])[-1]
-        )
+        # What is indented is the inside of a traceback. And once there are workers, views print what they like.
+        lines, serving = [], False
+        for line in self.log().splitlines():
+            own = re.match(r"\[\d{4}-", line)
+            serving = serving or bool(own and "Booting worker" in line)
+            if own if serving else line.strip() and not line.startswith(" "):
+                lines.append(line)
+        last = next((line for line in reversed(lines) if "rror" in line or "cannot" in line), (lines or [SILENT])[-1])
         return last.strip()[-300:]
 
     # What they are
@@ -117,6 +128,14 @@ class Workers:
     def pids(self) -> list[int]:
         """The process id of each worker, by number. One that died is replaced, under another id."""
         return [int((self.folder / f"worker-{number}").read_text()) for number in range(self.n)]
+
+    @property
+    def running(self) -> bool:
+        """Whether they still serve. It only looks."""
+        try:
+            return not self._stopped and self._reaper.alive(self._pid)
+        except ReaperGone:
+            return False
 
     def log(self) -> str:
         """What the server has written: starts, ends and errors of workers, and the tracebacks of requests."""
@@ -140,7 +159,7 @@ class Workers:
     ) -> browser.Answer:
         """Ask one worker for a page, or send it `data`: that numbered `worker` (from 0), or whoever takes it.
 
-        Raises LabError where there is no answer within `timeout` seconds.
+        Raises LabError after `timeout` seconds without a sign of life, and where the shop has no view at this address.
         """
         self._check_running()
         browser.check_paths(url)
@@ -149,6 +168,8 @@ class Workers:
         answer = browser.Sender(self, timeout).send(url, worker, browser.browser_of(self.lab, who, language), data)
         if not answer.status:
             raise LabError(f"{'The workers' if worker is None else f'Worker {worker}'}: {answer.error}")
+        if answer.status == 404:
+            load.check_mounted(url)
         return answer
 
     def load(self, what: pd.DataFrame | int | str | Iterable[str], **how: Any) -> pd.DataFrame:
@@ -157,13 +178,15 @@ class Workers:
         return load.load(self, what, **how)
 
     def replay(self, trace: pd.DataFrame | int, start: str = "09:00", balancer: str = "random") -> pd.DataFrame:
-        """Send recorded traffic, request after request, from an empty Redis and the shop as it was loaded.
+        """Send recorded traffic, request after request, from an empty shared cache and the shop as it was loaded.
 
         The same as `lab.replay`, through these processes; what they keep in their own memory stays. A row a request.
         """
         self._check_running()
         self.lab.restore_database()
         self.lab.empty_cache()
+        if self.cache in ("database", "file"):  # Redis is empty by now, and a memory is each worker's own
+            backends.backend(self.cache).clear()
         return self.load(self.lab.traffic(trace, start) if isinstance(trace, int) else trace, balancer=balancer)
 
     def kill(self, worker: int) -> None:
@@ -186,9 +209,9 @@ class Workers:
             raise LabError("These worker processes have been stopped. Start others with lab.workers().")
         try:
             alive = self._reaper.alive(self._pid)
-        except ReaperGone:
+        except ReaperGone as gone:
             self.stop()
-            raise LabError(NOBODY) from None
+            raise LabError(str(gone)) from None
         if not alive:
             words = self._last_words()
             self.stop()
@@ -197,8 +220,8 @@ class Workers:
     # Ending them
 
     def stop(self) -> None:
-        """End them all and wait until they are gone. A second call does nothing."""
-        if self._stopped:
+        """End them all and wait until they are gone. A second call does nothing, nor one in a fork of this process."""
+        if self._stopped or os.getpid() != self._owner:
             return
         self._stopped = True
         try:
@@ -208,9 +231,6 @@ class Workers:
             pass  # they went with it
         finally:  # also where somebody interrupts the waiting
             self._forgotten()
-        deadline = time.monotonic() + 1
-        while any(map(servers.taken, getattr(self, "ports", ()))) and time.monotonic() < deadline:
-            time.sleep(0.005)  # killed, and not gone yet
 
     def __enter__(self) -> Workers:
         return self
@@ -221,22 +241,28 @@ class Workers:
         self.stop()
 
 
-def check(n: int, threads: int, port: int) -> None:
-    """Raise LabError for what cannot be started."""
+def forget(folder: Path, owner: int) -> None:
+    """Remove the folder of worker processes, and so end them, in the process that started them and in no fork of it."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check(n: int, threads: int, port: int, counted: bool = True) -> None:
+    """Raise LabError for what cannot be started beside those that run."""
+    running = sum(pool.n for pool in _running if not pool._stopped) if counted else 0
     if not hasattr(os, "fork"):
         raise LabError(
             "Worker processes are forked, and Windows cannot fork. Run the course in WSL (the Linux inside Windows) or "
             "on Binder for the cells with lab.workers(); all others work here."
         )
-    running = sum(pool.n for pool in _running if not pool._stopped)
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise LabError(f"lab.workers({n!r}): ask for 1 to {MOST} worker processes.")
     if n > MOST:
         raise LabError(f"lab.workers({n}): {MOST} worker processes are the most that a machine of the course serves.")
     if running + n > MOST:
         raise LabError(
-            f"{running} worker processes run already, and {n} more would be over {MOST}. End the others first: "
-            "leave their `with` block, or call their stop()."
+            f"{running} worker process{'es run' if running > 1 else ' runs'} already, and {n} more would be over "
+            f"{MOST}. End the others first: leave their `with` block, or call their stop()."
         )
     if not isinstance(threads, int) or not 1 <= threads <= 64:
         raise LabError(f"threads={threads!r}: a worker has 1 to 64 threads.")
@@ -252,13 +278,18 @@ def writable(connection: Any) -> None:
         )
     if connection.vendor != "sqlite":
         return
-    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=2, isolation_level=None)) as own:
-        try:
+    name = f"{Path(connection.settings_dict['NAME']).absolute().as_uri()}?mode=rw"  # one that is gone stays gone
+    try:
+        with closing(sqlite3.connect(name, timeout=2, isolation_level=None, uri=True)) as own:
             own.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as problem:
+            own.execute("ROLLBACK")
+    except sqlite3.Error as problem:
+        if "locked" in str(problem):
             raise LabError(
                 f"The shop's database is in use ({problem}): another program, or a transaction that never ended, is "
                 "writing to it. End that, or restart the kernel; then start the workers again."
             ) from None
-        with suppress(sqlite3.OperationalError):
-            own.execute("ROLLBACK")
+        raise LabError(
+            f"The shop's database cannot be written ({problem}). Is the disk full, or the folder for temporary files "
+            "gone? Mend that, and restart the kernel."
+        ) from None
