@@ -18,7 +18,7 @@ EXEMPT = Path(__file__).parent.parent / "tests" / "fakeredis_exempt.toml"
 for name in ("TUTORIAL_DATABASE", "REDIS_URL", "RATES_URL", "DJANGO_SETTINGS_MODULE", "DJANGO_DEBUG"):
     os.environ.pop(name, None)  # boot() sets what else the settings read
 os.environ["IPYTHONDIR"] = TEMPORARY.name
-# One name for all cells would hide the source of an answer: what nobody has touched could not be told from what is wrong.
+# One name for all cells would hide the source of an answer, and nobody could tell it from the untouched starter.
 os.environ.pop("IPYKERNEL_CELL_NAME", None)
 
 

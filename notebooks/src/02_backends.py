@@ -295,12 +295,12 @@ def predicted(workers):
 
 # %% [markdown]
 # Now the real thing. This view keeps each product twice, in the worker's own memory and in Redis, so that both are measured by
-# the same requests. The load: 30 products four times a second each, and one that is on sale, forty times a second.
+# the same requests. The load: 12 products four times a second each, and one that is on sale, forty times a second.
 
 # %%
 from tutorial_project.shop import selectors
 
-HOT, LUKEWARM = 918, range(1, 31)
+HOT, LUKEWARM = 918, range(1, 13)
 
 
 def kept_twice(request, pk):
@@ -330,22 +330,22 @@ def ratio(run, where, hot=False):
 
 
 # %% [markdown]
-# Requests arrive at random, 160 a second in all, whether or not the shop keeps up (`rate=` is an *open loop*). The first second
+# Requests arrive at random, 88 a second in all, whether or not the shop keeps up (`rate=` is an *open loop*). The first second
 # is left out: nobody has anything then. Which product and which worker comes next is drawn with the seed; another seed moves the
-# points by two or three hundredths. It takes a quarter of a minute. Then look at how far the squares, local memory, are from the
+# points by two to five hundredths. It takes a quarter of a minute. Then look at how far the squares, local memory, are from the
 # line that was predicted for them. (Far off? Then your machine was busy: run the cell again.)
 
 # %% tags=["nbval-ignore-output"] why="real time: a request on the edge of a lifetime falls to either side"
 measured = {}
 for workers in (1, 2, 4, 8):
     with lab.workers(workers, threads=2) as pool:
-        run = pool.load(urls, rate=160, seconds=2.6, seed=336)
+        run = pool.load(urls, rate=88, seconds=2.6, seed=216)
     measured[workers] = run[run["sent"] > 1.0]
     print(f"workers: {workers}, requests measured: {len(measured[workers])}")
 
 runs, ws = measured, list(measured)
 hit_ratios = {"predicted, local memory": (ws, [predicted(w) for w in ws])}
-origin = {"predicted, local memory": (ws, [30 * RATE * (1 - predicted(w)) for w in ws])}
+origin = {"predicted, local memory": (ws, [len(LUKEWARM) * RATE * (1 - predicted(w)) for w in ws])}
 for name, where in (("local memory", "local"), ("Redis", "default")):
     hit_ratios[name] = (ws, [ratio(runs[w], where) for w in ws])
     origin[name] = (ws, [look_ups(runs[w], where)[1] / 1.6 for w in ws])

@@ -15,6 +15,7 @@ from redis.exceptions import ResponseError
 
 from ..errors import LabError
 from ..exercises import Wrong, attempt, exercise, expect_type
+from ..load import blank_row
 from ..meter import listening, metered
 from ..quizzes import QUIZZES, Quiz
 from .start_here import entries
@@ -88,8 +89,7 @@ def count_together(answer: Callable[..., Any], lab: "Lab") -> int:
         return HttpResponse(status=204)
 
     lab.mount("try/<int:pk>/", page)
-    row = {"t": 0, "user": "", "tenant": "", "language": "", "method": "GET", "body": ""}
-    trace = pd.DataFrame([row | {"path": f"/try/{pk}/"} for pk in PRODUCTS for _ in range(VISITS)])
+    trace = pd.DataFrame([blank_row(f"/try/{pk}/") for pk in PRODUCTS for _ in range(VISITS)])
     try:
         pool = lab.workers(2)
     except LabError:
