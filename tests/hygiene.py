@@ -125,6 +125,14 @@ def most_is_compared(nb: NotebookNode) -> Iterator[str]:
             yield f"a timing without a sentence after it: {cell.source[:60]!r}"
 
 
+def what_is_said_holds(nb: NotebookNode) -> Iterator[str]:
+    """What a cell prints with its verdict is true, once the exercises are solved: a busy machine may have built a False."""
+    for number, cell in code_cells(nb):
+        for text in _texts(cell):
+            if found := re.search(r"^.*: False$", text, re.MULTILINE):
+                yield f"code cell {number} refutes what it says: {found[0]!r}"
+
+
 def no_mark_is_left(nb: NotebookNode) -> Iterator[str]:
     """Nothing of the source's marks is left, and no widget that lives in the author's kernel alone."""
     text = json.dumps(nb)

@@ -32,6 +32,18 @@ def test_in_the_learners_edition_nothing_has_been_attempted(path: Path) -> None:
     assert [line for line in said if not line.endswith(" not attempted yet.\n")] == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks/solutions").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_in_the_solved_edition_what_is_said_holds(path: Path) -> None:
+    assert list(hygiene.what_is_said_holds(nbformat.read(path, as_version=4))) == []
+
+
+def test_a_sentence_that_does_not_hold_is_seen() -> None:
+    nb = toy()
+    assert list(hygiene.what_is_said_holds(nb)) == []
+    _set_text(nb, "2 workers\nA hit is faster: False\n")
+    assert list(hygiene.what_is_said_holds(nb))
+
+
 def toy() -> NotebookNode:
     """A notebook that keeps every rule."""
     nb = nbformat.v4.new_notebook()
