@@ -126,7 +126,7 @@ def most_is_compared(nb: NotebookNode) -> Iterator[str]:
 
 
 def what_is_said_holds(nb: NotebookNode) -> Iterator[str]:
-    """What a cell prints with its verdict is true, once the exercises are solved: a busy machine may have built a False."""
+    """What a cell prints with its verdict is true, in a solved notebook: a busy machine may build a False."""
     for number, cell in code_cells(nb):
         for text in _texts(cell):
             if found := re.search(r"^.*: False$", text, re.MULTILINE):
