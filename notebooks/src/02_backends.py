@@ -711,22 +711,24 @@ time.sleep(1.2)
 #
 # ### One clear, and everybody is signed out
 #
-# Sessions in the cache are a common setting (`SESSION_ENGINE`). Somebody's release script ends with `cache.clear()`.
+# Sessions in the cache are a common setting (`SESSION_ENGINE`). Somebody's release script ends with `cache.clear()`. Another
+# project uses the same Redis, with a `KEY_PREFIX` of its own.
 
 # %% tags=["answer"]
 from django.contrib.sessions.backends.cache import SessionStore
+from django.core.cache.backends.redis import RedisCache
 
-session = SessionStore()
+session, theirs = SessionStore(), RedisCache(os.environ["REDIS_URL"], {"KEY_PREFIX": "another-project"})
 session["cart"] = {"918": 1}
 session.save()
-cache.set("product:918:detail", "old", 600)
-before = [SessionStore().exists(str(session.session_key)), cache.get("product:918:detail")]
+theirs.set("key", "theirs")
+before = [SessionStore().exists(str(session.session_key)), theirs.get("key")]
 cache.clear()
-print(before, "->", [SessionStore().exists(str(session.session_key)), cache.get("product:918:detail")])
+print(before, "->", [SessionStore().exists(str(session.session_key)), theirs.get("key")])
 
 # %% [markdown]
-# On Redis `clear()` empties the whole numbered database (FLUSHDB): the sessions, the counters, and whatever another project keeps
-# there under another `KEY_PREFIX`. Give sessions a cache alias on a database number of their own, or do exercise 2.3.
+# On Redis `clear()` empties the whole numbered database (FLUSHDB), whoever the keys belong to. Give sessions a cache alias on a
+# database number of their own, or do exercise 2.3.
 #
 # ### Whoever can write to it can run code
 #
