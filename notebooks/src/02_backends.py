@@ -6,7 +6,7 @@
 #
 # December 2017: a team switches a question in its web form off, with a feature switch that is kept in the cache. They press F5, and
 # the question is gone. F5 again, and it is back. "I'm guessing you are running multiple processes", the answer begins
-# ([django-waffle, issue 264](https://github.com/django-waffle/django-waffle/issues/264)). On every developer's machine, it had worked.
+# ([django-waffle, issue 264](https://github.com/django-waffle/django-waffle/issues/264)).
 #
 # **You will see** a cache that passes every test ask the database four times as often in production, and show two prices at once.
 # **You will learn** what each of Django's backends is good for, and to predict a hit ratio before you deploy.
@@ -577,7 +577,7 @@ lab.scoreboard(one_worker=one, four_workers=four, four_on_Redis=shared)
 # | `RedisCache` | anything that must be the same for all workers: your default | a round trip, a server to run | the server is away (notebook `14`) |
 # | `LocMemCache` | what never changes; a second or two in front of Redis; one single process | memory, once a worker | W copies, each stale by itself, without a sign |
 # | `DatabaseCache` | no other server to be had, few and slow-changing values | SQL for every look-up | counts wrong, drops entries by their names |
-# | `FileBasedCache` | large values on one machine | a file each | counts wrong, slows with its number of files |
+# | `FileBasedCache` | one machine, and no other server to be had | a file each, dear to write | counts wrong, drops entries by chance |
 # | `DummyCache` | tests that must not see a cache | nothing | develop with it, and no stale value shows before production |
 #
 # The lines of settings: `CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://…"}}`

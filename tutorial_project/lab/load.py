@@ -24,6 +24,7 @@ from django.urls import Resolver404, ResolverMatch, resolve
 from . import traffic
 from .browser import TIMEOUT, Browser, Sender, browser_of, check_language, check_paths
 from .errors import LabError
+from .rush import together
 
 if TYPE_CHECKING:
     from .bench import Lab
@@ -181,19 +182,7 @@ def _run(
             over.set()
 
     threads = [threading.Thread(target=visit, args=(client,), daemon=True) for client in range(clients)]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:  # also when the cell is interrupted: nobody goes on asking
-        over.set()
-        for thread in threads:
-            while thread.is_alive():
-                sender.abort()  # again: it may have been about to ask
-                thread.join(0.05)
-    if failed:
-        raise failed[0]
+    together(threads, over, failed, sender.abort)
     return found
 
 

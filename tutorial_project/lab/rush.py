@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -29,19 +30,33 @@ def rush(url: str, visitors: int = 4, seconds: float = 1.0) -> pd.DataFrame:
     threads = [
         threading.Thread(target=_visit, args=(n, url, seconds, gate, over, rows, failed)) for n in range(visitors)
     ]
+    together(threads, over, failed)
+    return pd.DataFrame(rows, columns=["visitor", "t", "ms", "status"])
+
+
+def together(
+    threads: list[threading.Thread],
+    over: threading.Event,
+    failed: list[BaseException],
+    abort: Callable[[], object] = lambda: None,
+) -> None:
+    """Run the threads to their end, and raise the first of what `failed` in them.
+
+    Interrupted, it sets `over` for them and calls `abort` until they have ended: nobody goes on asking.
+    """
     try:
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    finally:  # also when the cell is interrupted: nobody goes on asking
+    finally:
         over.set()
         for thread in threads:
-            if thread.ident is not None:
-                thread.join()
+            while thread.is_alive():
+                abort()  # again: it may have been about to ask
+                thread.join(0.05)
     if failed:
         raise failed[0]
-    return pd.DataFrame(rows, columns=["visitor", "t", "ms", "status"])
 
 
 def _visit(

@@ -89,7 +89,8 @@ class Workers:
     def _variables(self) -> dict[str, str]:
         """The environment of the workers: this kernel's servers, their cache, and nothing meant for a kernel alone."""
         ours = {**os.environ, **self.lab.environment.variables}
-        ours["CACHE_SETTINGS"] = json.dumps(json.loads(ours["LAB_BACKENDS"])[self.cache])
+        if self.cache != "redis":  # that one is the project's own: its settings are to be seen at work, not ours
+            ours["CACHE_SETTINGS"] = json.dumps(json.loads(ours["LAB_BACKENDS"])[self.cache])
         ours["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         for name in ("DJANGO_ALLOW_ASYNC_UNSAFE", "GUNICORN_CMD_ARGS", "SCRIPT_NAME"):
             ours.pop(name, None)
