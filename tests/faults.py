@@ -1,4 +1,9 @@
-"""Proof that green means something: a line of the code under test is broken in a copy, and a claim turns red."""
+"""Proof that green means something: a line of the code under test is broken in a copy, and a claim turns red.
+
+`faults/<notebook>.toml` lists, for each claim that the notebook proves, one line of the code under test that, changed,
+turns the claim's cell red. `old` stands exactly once in `file`. The change is made in a copy of the course, and the
+notebook is run up to the claim's last cell.
+"""
 
 import os
 import re
@@ -26,9 +31,10 @@ class Fault:
     name: str
 
 
-def read_faults(table: Path) -> list[Fault]:
-    """The faults that the table lists."""
-    return [Fault(**entry) for entry in tomllib.loads(table.read_text(encoding="utf-8")).get("fault", [])]
+def read_faults(folder: Path) -> list[Fault]:
+    """The faults that the tables in `folder` list, notebook by notebook."""
+    tables = [tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.toml"))]
+    return [Fault(**entry) for table in tables for entry in table.get("fault", [])]
 
 
 def claims_in(notebook: Path) -> set[str]:

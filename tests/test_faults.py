@@ -8,7 +8,7 @@ import build
 import faults
 from conftest import ROOT, copy_course
 
-TABLE = faults.read_faults(ROOT / "tests/faults.toml")
+TABLE = faults.read_faults(ROOT / "tests/faults")
 
 
 @pytest.mark.slow

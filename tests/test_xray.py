@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 from real_shop import fresh_lab, running_lab  # noqa: F401
 from test_draw import Shown, display_noted  # noqa: F401
 from tutorial_project.lab.bench import Lab
-from tutorial_project.lab.xray import shortened
+from tutorial_project.lab.xray import summarised
 from tutorial_project.shop.models import Tag
 
 
@@ -119,5 +119,5 @@ def test_long_hashes_are_shortened_so_that_two_runs_print_the_same(lab: Lab) -> 
     ],
 )
 def test_a_statement_on_one_line(sql: str, short: str) -> None:
-    assert shortened(sql) == short
-    assert len(shortened("INSERT " + "x" * 200)) == 76 and re.search("…$", shortened("INSERT " + "x" * 200))
+    assert summarised(sql) == short
+    assert len(summarised("INSERT " + "x" * 200)) == 76 and re.search("…$", summarised("INSERT " + "x" * 200))

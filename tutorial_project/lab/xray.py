@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 
 from ..caching.metering import Event, Statement, listening
 from . import draw
+from .entries import shortened
 from .meter import language_kept
 
 COLOURS = {"middleware": draw.GREY, "view": draw.BLUE, "cache": draw.ORANGE, "sql": draw.RED}
@@ -115,15 +116,15 @@ class _Recorder:
         ended = perf_counter() - self.began
         if isinstance(event, Statement):
             if event.is_query:
-                self.steps.append(Step(self.depth, "sql", shortened(event.sql), ended - event.seconds, ended))
+                self.steps.append(Step(self.depth, "sql", summarised(event.sql), ended - event.seconds, ended))
         elif not event.part_of:
             outcome = " hit" if event.found else " miss" if event.missed else ""
-            keys = re.sub(r"[0-9a-f]{32}", lambda found: found[0][:6] + "…", ", ".join(event.keys))
+            keys = shortened(", ".join(event.keys))
             label = f"{event.operation} {keys}{outcome}"
             self.steps.append(Step(self.depth, "cache", label, ended - event.seconds, ended))
 
 
-def shortened(sql: str) -> str:
+def summarised(sql: str) -> str:
     """What a statement does, on one line of at most 76 characters: its verb, its table and what it joins or sums."""
     sql = re.sub(r"\s+", " ", sql).replace('"', "")
     if found := re.match(r"SELECT (.*?) FROM (\w+)(.*)", sql):

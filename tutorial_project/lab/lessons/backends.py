@@ -13,12 +13,12 @@ from django.core.cache import cache, caches
 from django.http import HttpRequest, HttpResponse
 from redis.exceptions import ResponseError
 
+from ..entries import entries
 from ..errors import LabError
 from ..exercises import Wrong, attempt, exercise, expect_type
 from ..load import blank_row
 from ..meter import listening, metered
 from ..quizzes import QUIZZES, Quiz
-from .start_here import entries
 
 if TYPE_CHECKING:
     from ..bench import Lab

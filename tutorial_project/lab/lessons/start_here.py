@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 
 from ...shop import views
+from ..entries import entries
 from ..exercises import Wrong, attempt, exercise, expect_type
 from ..meter import Visit
 from ..quizzes import QUIZZES, Quiz
@@ -75,13 +75,6 @@ def judge_page(own: int, status: int, text: str, plain: list[str]) -> None:
     shown = PAGES[plain.index(text)]
     lacks = "slug" if shown[0] != slug else "language"
     raise Wrong(f"{what} shows the page of /{shown[0]}/ in {shown[1]!r}: the {lacks} is missing in the key.")
-
-
-def entries() -> dict[str, int]:
-    """The entries on the cache server: the seconds that each has left (-1: kept for ever), by Django's name for it."""
-    client = cache._cache.get_client()  # type: ignore[attr-defined]  # the Redis backend's own
-    before = len(cache.make_key(""))
-    return {key.decode()[before:]: client.ttl(key) for key in client.scan_iter(cache.make_key("*"))}
 
 
 QUIZZES["00.1"] = Quiz(

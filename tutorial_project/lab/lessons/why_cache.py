@@ -9,10 +9,10 @@ from django.core.cache import cache
 from django.db.models import QuerySet
 
 from ...shop.models import Product
+from ..entries import entries
 from ..exercises import Wrong, attempt, exercise, expect_type
 from ..meter import Reading, metered
 from ..quizzes import QUIZZES, Quiz
-from .start_here import entries
 
 if TYPE_CHECKING:
     from ..bench import Lab
