@@ -55,9 +55,9 @@ def break_line(course: Path, fault: Fault) -> None:
 
 
 def red_claims(course: Path, notebook: str, claim: str) -> set[str]:
-    """Runs the notebook of the copy under nbval, up to the claim's last cell; the claims of the cells that failed.
+    """Runs the notebook of the copy under nbval until a cell of the claim fails, or to its last one.
 
-    Raises RuntimeError where nbval itself could not run."""
+    Returns the claims of the cells that failed. Raises RuntimeError where nbval itself could not run."""
     path = course / "notebooks" / f"{notebook}.ipynb"
     nb = nbformat.read(path, as_version=4)
     last = max(n for n, cell in enumerate(nb.cells) if f"claim:{claim}" in cell.metadata.get("tags", []))
@@ -67,10 +67,11 @@ def red_claims(course: Path, notebook: str, claim: str) -> set[str]:
 
     report = course / "report.xml"
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "60", "-q"]
-    command += ["-p", "no:cacheprovider", f"--junitxml={report}", str(path)]
-    env = {**os.environ, "PYTHONPATH": str(course), "PYTHONDONTWRITEBYTECODE": "1"}
+    command += ["-p", "no:cacheprovider", "-p", "stop_when_red", f"--junitxml={report}", str(path)]
+    search = os.pathsep.join([str(course), str(Path(__file__).parent)])
+    env = {**os.environ, "PYTHONPATH": search, "PYTHONDONTWRITEBYTECODE": "1", "STOP_WHEN_RED": f"claim:{claim}"}
     done = subprocess.run(command, cwd=course, env=env, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1, 2):  # 2: stopped
         raise RuntimeError(f"nbval did not run {notebook}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     red = set()
     for case in ET.parse(report).getroot().iter("testcase"):
