@@ -8,10 +8,12 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from conftest import ROOT
+from test_postgresql import needs_postgresql, server  # noqa: F401
 from tutorial_project.lab import take_home
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.patterns import LICENCE, files, first_line, imports, modules, patterns
@@ -210,6 +212,17 @@ def test_the_command_that_is_told_runs_the_tests_of_a_deeper_folder(project: Pat
     told = take_home.take("server_timing", str(project / "apps/caching"))
     assert labels(told) == ["apps.caching.tests.test_metering", "apps.caching.tests.test_server_timing"]
     tested = run("manage.py", "test", *labels(told), cwd=project)
+    assert tested.returncode == 0 and "\nOK\n" in tested.stderr, tested.stderr
+
+
+@pytest.mark.slow
+@needs_postgresql
+def test_they_pass_on_postgresql_too(taken: Path, tmp_path: Path, server: str) -> None:  # noqa: F811
+    folder, address = Path(shutil.copytree(taken, tmp_path / "site")), urlsplit(server)
+    database = {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "USER": address.username}
+    with open(folder / "project/settings.py", "a", encoding="utf-8") as settings:
+        settings.write(f"\nDATABASES = {{'default': {database | {'HOST': address.hostname, 'PORT': address.port}}}}\n")
+    tested = run("-W", "error", "manage.py", "test", cwd=folder)
     assert tested.returncode == 0 and "\nOK\n" in tested.stderr, tested.stderr
 
 
