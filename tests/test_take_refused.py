@@ -34,6 +34,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "site"
     folder.mkdir()
     (folder / "manage.py").write_text("# the reader's own")
+    (tmp_path / "course").mkdir()
+    monkeypatch.setattr(take_home, "ROOT", tmp_path / "course")  # a refusal that fails does not write into the course
     monkeypatch.chdir(folder)
     return folder
 
@@ -72,9 +74,9 @@ REFUSED: list[tuple[str, Callable[[Path], object], str]] = [
     ("front manage.py", nothing, "is a file: name a folder"),
     ("front manage.py/patterns", nothing, "There is no folder .*manage.py: make it"),
     ("front nowhere/patterns", nothing, "There is no folder .*nowhere: make it"),
-    (f"front {ROOT}", nothing, "is inside the course"),
-    (f"front {ROOT}/work/patterns", nothing, "is inside the course"),
-    ("front link/patterns", lambda site: (site / "link").symlink_to(ROOT), "is inside the course"),
+    ("front ../course", nothing, "is inside the course"),
+    ("front ../course/patterns", nothing, "is inside the course"),
+    ("front link/patterns", lambda site: (site / "link").symlink_to("../course"), "is inside the course"),
     ("front app", theirs("app/tests.py"), "would hide your .*tests.py: take the pattern to .*caching"),
     ("front app", theirs("app/front/__init__.py"), "would hide front.py: take the pattern to another folder"),
     ("front app", theirs("app/front.py"), "Nothing was copied: .*app has front.py already, with another content"),
@@ -87,7 +89,9 @@ REFUSED: list[tuple[str, Callable[[Path], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "before", "says"), REFUSED, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("words", "before", "says"), REFUSED, ids=[f"{words[:30]}: {says[:30]}" for words, _, says in REFUSED]
+)
 def test_it_is_refused_in_one_line(site: Path, words: str, before: Callable[[Path], object], says: str) -> None:
     before(site)
     there = snapshot(site)
@@ -95,6 +99,10 @@ def test_it_is_refused_in_one_line(site: Path, words: str, before: Callable[[Pat
         take_home.command(shlex.split(words))
     assert "\n" not in str(refused.value)
     assert snapshot(site) == there
+
+
+def test_the_course_that_nothing_is_taken_into_is_this_one() -> None:
+    assert take_home.ROOT == ROOT
 
 
 def test_the_command_says_it_on_stderr_without_a_traceback(site: Path) -> None:
