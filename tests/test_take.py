@@ -16,7 +16,7 @@ from conftest import ROOT
 from test_postgresql import needs_postgresql, server  # noqa: F401
 from tutorial_project.lab import take_home
 from tutorial_project.lab.errors import LabError
-from tutorial_project.lab.patterns import LICENCE, files, first_line, imports, modules, patterns
+from tutorial_project.lab.patterns import LICENCE, commands, files, first_line, imports, modules, patterns
 
 MANAGE = ROOT / "tutorial_project/manage.py"
 FAULTS = tomllib.loads((ROOT / "tests/patterns/faults.toml").read_text(encoding="utf-8"))["fault"]
@@ -83,6 +83,13 @@ def test_every_module_of_the_room_is_a_pattern_or_comes_along_with_one() -> None
     assert all(first_line(ROOT / f"tutorial_project/caching/{name}.py") for name in there)
 
 
+def test_every_command_that_does_not_need_the_shop_comes_along_with_a_pattern() -> None:
+    room = ("tutorial_project", "shop", "management", "commands")
+    named = {path: imports(path.read_text(encoding="utf-8"), room) for path in ROOT.joinpath(*room).glob("[!_]*.py")}
+    needs_shop = {path for path, names in named.items() if any("tutorial_project.shop" in name for name in names)}
+    assert {path for pattern in patterns() for path in commands(pattern)} == set(named) - needs_shop
+
+
 def test_what_a_pattern_brings_is_found_in_its_imports() -> None:
     assert list(files("server_timing")) == [
         *("instrumentation.py", "metering.py", "server_timing.py", "weighing.py"),
@@ -99,7 +106,7 @@ def test_what_lands_needs_python_and_django_alone_and_says_where_it_is_from(patt
             tree = ast.parse(text)
             relative = [node.level for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
             assert set(relative) <= {depth}, f"{name} reaches out of its package"
-            known = {*sys.stdlib_module_names, "django", "here"}
+            known = {*sys.stdlib_module_names, "django", "asgiref", "here"}  # asgiref comes with Django
             assert {full.split(".")[0] for full in imports(text, ("here",) * depth)} <= known, name
             assert ast.get_docstring(tree) and "tutorial_project" not in text, name
             assert text.splitlines()[0] == f'# From "Django Caching, Measured". MIT licence: see {LICENCE}.'
@@ -121,13 +128,17 @@ TOY = {
     ),
     "tutorial_project/caching/late.py": '"""Late."""\n',
     "tutorial_project/caching/other.py": '"""Another pattern."""\n',
+    "tutorial_project/caching/lease_command.py": (
+        '"""In a command of yours:\n\nfrom tutorial_project.caching.lease_command import Command\n"""\n'
+        "from django.core.management.base import BaseCommand\n\nfrom .steps import step\n\n\n"
+        "class Command(BaseCommand):\n    def handle(self, **options):\n        self.stdout.write(str(step))\n"
+    ),
     "tests/patterns/test_lease.py": '"""Tests."""\nfrom tutorial_project.caching import steps\n',
     "tests/patterns/test_other.py": '"""Tests."""\n',
     "tests/patterns/test_shop.py": '"""Tests of what is no pattern."""\n',
     "tutorial_project/shop/management/commands/__init__.py": "",
     "tutorial_project/shop/management/commands/leases.py": (
-        "from django.core.management.base import BaseCommand\n\nfrom tutorial_project.caching.steps import step\n\n\n"
-        "class Command(BaseCommand):\n    def handle(self, **options):\n        self.stdout.write(str(step))\n"
+        "from tutorial_project.caching.lease_command import Command as Command\n"
     ),
     "tutorial_project/shop/management/commands/with_shop.py": (
         "from tutorial_project.caching.steps import step\nfrom tutorial_project.shop import models\n"
@@ -148,13 +159,22 @@ def toy(tmp_path: Path) -> Path:
 
 def test_a_command_comes_along_where_it_needs_the_pattern_and_nothing_else(toy: Path, project: Path) -> None:
     assert patterns(toy) == {"lease": "A lease.", "other": "Another pattern."}
-    landing = files("lease", toy)
+    landing = files("lease", "some.leases", toy)
     assert [name for name in landing if "__init__" not in name] == [
-        *("late.py", "lease.py", "steps.py", "management/commands/leases.py", "tests/test_lease.py", LICENCE)
+        *(
+            "late.py",
+            "lease.py",
+            "lease_command.py",
+            "steps.py",
+            "management/commands/leases.py",
+            "tests/test_lease.py",
+            LICENCE,
+        )
     ]
     assert "\nfrom .. import steps\n" in landing["tests/test_lease.py"]
     assert "\n    from .lease import act\n" in landing["steps.py"]
-    assert "\nfrom ...steps import step\n" in landing["management/commands/leases.py"]
+    assert "\nfrom ...lease_command import Command as" in landing["management/commands/leases.py"]
+    assert "yours:\n\nfrom some.leases.lease_command import Command\n" in landing["lease_command.py"]
     place = take_home.place_at(str(project / "leases"))
     take_home.write({place.folder / name: text for name, text in landing.items()})
     with open(project / "project/settings.py", "a", encoding="utf-8") as settings:

@@ -69,9 +69,9 @@ def take(pattern: str, path: str) -> str:
     """Copy the pattern into the folder at `path`; returns what was copied and how to run its tests.
 
     Raises LabError, with nothing written, where the folder or a file in it is in the way."""
-    texts = files(pattern)
     try:
         place = place_at(path)
+        texts = files(pattern, place.package)
         new = new_files(place.folder, texts)
     except (OSError, RuntimeError) as error:  # a RuntimeError: symbolic links that lead in a circle
         reason = getattr(error, "strerror", None) or error
