@@ -8,7 +8,8 @@ import keyword
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -69,15 +70,23 @@ def take(pattern: str, path: str) -> str:
     """Copy the pattern into the folder at `path`; returns what was copied and how to run its tests.
 
     Raises LabError, with nothing written, where the folder or a file in it is in the way."""
-    try:
+    with looking_at(path):
         place = place_at(path)
-        texts = files(pattern, place.package)
+    texts = files(pattern, place.package)
+    with looking_at(path):
         new = new_files(place.folder, texts)
+    write({place.folder / name: texts[name] for name in new})
+    return told(place, list(texts), new)
+
+
+@contextmanager
+def looking_at(path: str) -> Iterator[None]:
+    """LabError where what is at `path` cannot be seen."""
+    try:
+        yield
     except (OSError, RuntimeError) as error:  # a RuntimeError: symbolic links that lead in a circle
         reason = getattr(error, "strerror", None) or error
         raise LabError(f"{path} cannot be read ({reason}). Choose a folder of yours.") from error
-    write({place.folder / name: texts[name] for name in new})
-    return told(place, list(texts), new)
 
 
 def place_at(path: str) -> Place:
