@@ -133,6 +133,23 @@ def what_is_said_holds(nb: NotebookNode) -> Iterator[str]:
                 yield f"code cell {number} refutes what it says: {found[0]!r}"
 
 
+def same_code(instructor: NotebookNode, solutions: NotebookNode) -> Iterator[str]:
+    """The instructor's edition has the code of the solved one, cell for cell, with its tags, outputs and counts.
+
+    So a run of the solved one is a run of both."""
+    theirs, solved = ([cell for _, cell in code_cells(nb)] for nb in (instructor, solutions))
+    for number, (a, b) in enumerate(zip_longest(theirs, solved)):
+        if a is None or b is None:
+            yield f"code cell {number} is in one of the two alone"
+            continue
+        kept = {key: value for key, value in a.metadata.items() if key != "slideshow"}
+        differing = [key for key in ("id", "source", "execution_count", "outputs") if a.get(key) != b.get(key)]
+        if differing := differing + ["metadata"] * (kept != dict(b.metadata)):
+            yield f"code cell {number} has another {', '.join(differing)}"
+    if instructor.metadata != solutions.metadata:
+        yield "the notebooks' metadata differ"
+
+
 def no_mark_is_left(nb: NotebookNode) -> Iterator[str]:
     """Nothing of the source's marks is left, and no widget that lives in the author's kernel alone."""
     text = json.dumps(nb)

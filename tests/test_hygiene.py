@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -42,6 +43,51 @@ def test_a_sentence_that_does_not_hold_is_seen() -> None:
     assert list(hygiene.what_is_said_holds(nb)) == []
     _set_text(nb, "2 workers\nA hit is faster: False\n")
     assert list(hygiene.what_is_said_holds(nb))
+
+
+def names_in(edition: str) -> list[str]:
+    return sorted(path.stem for path in (ROOT / "notebooks" / edition).glob("*.ipynb"))
+
+
+def test_every_solved_notebook_has_one_for_the_instructor() -> None:
+    assert names_in("instructor") == names_in("solutions")
+
+
+@pytest.mark.parametrize("name", names_in("instructor"))
+def test_the_instructors_edition_runs_what_the_solved_one_runs(name: str) -> None:
+    instructor, solutions = (
+        nbformat.read(ROOT / f"notebooks/{edition}/{name}.ipynb", as_version=4)
+        for edition in ("instructor", "solutions")
+    )
+    assert hygiene.code_cells(solutions)
+    assert list(hygiene.same_code(instructor, solutions)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda nb: nb.cells[1].update(source="2 + 2"), "code cell 0 has another source"),
+        (lambda nb: nb.cells[1].update(id="else"), "code cell 0 has another id"),
+        (lambda nb: nb.cells[2].update(execution_count=7), "code cell 1 has another execution_count"),
+        (lambda nb: _set_text(nb, "3"), "code cell 0 has another outputs"),
+        (lambda nb: nb.cells[2].outputs.clear(), "code cell 1 has another outputs"),
+        (lambda nb: nb.cells[1].metadata.update(tags=["nbval-ignore-output"]), "code cell 0 has another metadata"),
+        (lambda nb: nb.cells.pop(), "code cell 1 is in one of the two alone"),
+        (lambda nb: nb.metadata.update(kernelspec={"name": "another"}), "the notebooks' metadata differ"),
+    ],
+)
+def test_an_instructors_edition_that_runs_something_else_is_seen(
+    change: Callable[[NotebookNode], object], says: str
+) -> None:
+    instructor, solutions = toy(), toy()
+    for a, b in zip(instructor.cells, solutions.cells, strict=True):
+        a.id = b.id
+    instructor.cells[1].metadata["slideshow"] = {"slide_type": "-"}
+    instructor.cells.insert(1, nbformat.v4.new_markdown_cell("Ask the room first."))
+    assert list(hygiene.same_code(instructor, solutions)) == []
+    del instructor.cells[1]
+    change(instructor)
+    assert list(hygiene.same_code(instructor, solutions)) == [says]
 
 
 def toy() -> NotebookNode:

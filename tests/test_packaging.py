@@ -1,6 +1,5 @@
 """What a clone must hold to install and start, and what make says where it cannot."""
 
-import ast
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from packaging.requirements import Requirement
 from conftest import ROOT, bare_environment
 from tutorial_project.lab import workspace
 from tutorial_project.lab.errors import LabError
+from tutorial_project.lab.patterns import imports
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 NEEDS_MAKE = pytest.mark.skipif(
@@ -40,18 +40,6 @@ def test_every_direct_dependency_is_pinned_within_its_bounds() -> None:
 
 
 ROOMS = {"caching": 0, "shop": 1, "lab": 2}
-
-
-def imports(source: str, package: tuple[str, ...]) -> set[str]:
-    """The modules that a file of this package imports, by their full names."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package[: len(package) - node.level + 1]) + "." if node.level else ""
-            found |= {(base + (node.module or "")).strip(".") + "." + alias.name for alias in node.names}
-    return found
 
 
 @pytest.mark.parametrize("room", ROOMS)

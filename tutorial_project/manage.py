@@ -14,15 +14,21 @@ from pathlib import Path
 # Run by its path, this file finds the package beside it, not the modules in it.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from tutorial_project.lab import take_home  # noqa: E402
 from tutorial_project.lab.errors import LabError  # noqa: E402
 
 WHO = ("admin", "alice", "dora")
+ALSO = (
+    "Besides these, `take` copies a pattern of caching/ into a project of yours: `manage.py take` says which there are."
+)
 
 
 def main(argv: list[str]) -> None:
     """Run a management command; an error that has a known cause ends in one line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tutorial_project.settings")
     command = argv[1] if len(argv) > 1 else "help"
+    if command == "take" or argv[1:] == ["help", "take"]:
+        return take_pattern(argv[2:] if command == "take" else [])
     from django.core.management import execute_from_command_line
     from django.db import OperationalError
     from redis import RedisError
@@ -34,12 +40,22 @@ def main(argv: list[str]) -> None:
         if os.environ.get("RUN_MAIN") == "true":
             end_with_parent()
         execute_from_command_line(argv)
+        if command in ("help", "-h", "--help") and len(argv) <= 2:
+            print(f"\n{ALSO}")
     except LabError as error:
         sys.exit(str(error))
     except OperationalError as error:
         sys.exit(blame("database", "DATABASE_URL", error))
     except RedisError as error:
         sys.exit(blame("cache server", "REDIS_URL", error))
+
+
+def take_pattern(arguments: list[str]) -> None:
+    """Copy a pattern, or say in one line why not. Django is not asked: it would look for the shop's settings."""
+    try:
+        print(take_home.command(arguments))
+    except LabError as error:
+        sys.exit(str(error))
 
 
 def blame(what: str, variable: str, error: Exception) -> str:
