@@ -1,18 +1,18 @@
 """Template fragments: forget one by its name, vary on several values safely, and find those that vary on nothing.
 
-    forget("sidebar_popular", ["en"], ["de"])                  # after a change; one round trip for all variants
-    {"reader": framed(store.name, customer.name)}              # in the view; {% cache 600 note reader %} in the template
-    with empty_keys() as found: client.get("/")                # in a test: found == []
+    forget("sidebar_popular", ["en"], ["de"])             # after a change; one round trip for all variants
+    {"reader": framed(store.name, customer.name)}         # in the view, and `reader` in the template's tag
+    with empty_keys() as found: client.get("/")           # in a test: found == []
 
-`forget`: guarantee: the next request that draws the fragment builds it anew, in whatever process. Limits: you name each
-variant with the values that the tag varies on, in its order (they are compared by their `str()`); and a request that is
+`forget`: guarantee: the next request that draws the fragment builds it anew, in whatever process. Limits: you name
+each variant with the values that the tag varies on, in its order (compared by their `str()`); and a request that is
 building the old one at that moment stores it afterwards, for the whole timeout.
-`framed`: guarantee: two different lists of values never give the same text. Django 5.2 puts the values of a tag one after
-another with a colon behind each, so that ("a:b", "c") and ("a", "b:c") share an entry; 6.1 frames them itself (ticket
-37174). A single value in the tag needs no framing.
-`empty_keys`: guarantee: every fragment that this thread draws in the block and that varies on an empty value is listed: a
-variable that does not exist is the empty string to the tag, without an error. Limit: it patches Django's tag while the
-block runs; keep it in tests.
+`framed`: guarantee: two different lists of values never give the same text, where their `str()` differ. Django 5.2 puts
+the values of a tag one after another with a colon behind each, so that ("a:b", "c") and ("a", "b:c") share an entry;
+6.1 frames them itself (ticket 37174). Limit: numbers and texts that read alike, 1 and "1", stay alike.
+`empty_keys`: guarantee: every fragment that this thread draws in the block and that varies on an empty value is listed:
+a variable that does not exist is the empty string to the tag, without an error. Limits: it patches Django's tag while
+the block runs, so keep it in tests; and what is inside a fragment that comes from the cache is not drawn: start cold.
 """
 
 from __future__ import annotations

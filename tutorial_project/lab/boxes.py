@@ -160,10 +160,11 @@ class _Recorder:
 
     def __call__(self, event: Event) -> None:
         """The first look-up of a fragment's own key tells how it comes."""
-        if isinstance(event, CacheCall) and event.operation == "get" and self.undecided[-1]:
-            if any(key.startswith(f"template.cache.{self.names[-1]}.") for key in event.keys):
-                self.open[-1].state = SERVED if event.found else REBUILT
-                self.undecided[-1] = False
+        if not (isinstance(event, CacheCall) and event.operation == "get" and self.undecided[-1]):
+            return
+        if any(key.startswith(f"template.cache.{self.names[-1]}.") for key in event.keys):
+            self.open[-1].state = SERVED if event.found else REBUILT
+            self.undecided[-1] = False
 
 
 def _said(value: Any) -> str:
