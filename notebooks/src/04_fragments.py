@@ -144,7 +144,7 @@ lab.boxes("/", "alice")
 
 # %%
 def greeting(page):
-    return re.search(r'<h1 class="greeting">(.*?)</h1>', page.text)[1]
+    return re.findall(r'<h1 class="greeting">(.*?)</h1>', page.text)[0]
 
 
 # %% tags=["claim:F3", "answer"]
@@ -243,7 +243,7 @@ def part(varies):
 
 
 def heading(html):
-    return re.search("<h2>(.*?)</h2>", html)[1]
+    return re.findall("<h2>(.*?)</h2>", html)[0]
 
 
 lab.mount("part/", lambda request: HttpResponse(part(request.GET["varies"]).render({}, request)))
@@ -502,10 +502,12 @@ check("4.1", PANEL)
 # A product is taken off the shelf above, and is not the newest one on it. Is it still on the page?
 
 # %% tags=["answer"]
-gone = Product.objects.filter(category__slug="jackets").order_by("pk")[1]
+on_shelf = Product.objects.filter(category__slug="jackets").order_by("pk")[:8]
+gone = min(on_shelf, key=lambda product: product.updated_at)
+before = shows(gone.name_en, jackets)
 gone.category = Product.objects.get(pk=1).category
 gone.save()
-shows(gone.name_en, jackets)
+before, shows(gone.name_en, jackets)
 
 # %% [markdown]
 # The newest of the others is the one that it was, so the key did not change. Write `BETTER`, the shelf as a template: a fragment for the shelf, and in it one for each card.
@@ -609,7 +611,7 @@ def shop_window(source):
 
 def buys(url):
     browser = Client(enforce_csrf_checks=True)
-    token = re.search('value="(.*?)"', browser.get(url).text)[1]
+    token = re.findall('value="(.*?)"', browser.get(url).text)[0]
     return browser.post(url, {"csrfmiddlewaretoken": token}).status_code
 
 
@@ -653,10 +655,8 @@ ABOVE = """
 """
 lab.mount("above/", home(ABOVE))
 with kept.empty_keys() as found:
-    headings = [
-        re.search(r'sidebar-popular">\s*<h2>(.*?)<', lab.visit("/above/", language=code).text)[1]
-        for code in ("en", "de")
-    ]
+    pages = [lab.visit("/above/", language=code).text for code in ("en", "de")]
+headings = [re.findall(r'sidebar-popular">\s*<h2>(.*?)<', page)[0] for page in pages]
 found, headings
 
 # %% [markdown]
@@ -689,7 +689,7 @@ ALL = CARDS.replace("{% for", "{% cache 600 shelf LC newest %}{% for") + "{% end
 forty = list(Product.objects.select_related("tenant").order_by("pk")[:40])
 
 
-def warm(source, edit=False):
+def trips(source, edit=False):
     def draw_it():
         context = {"products": forty, "newest": max(product.updated_at for product in forty)}
         engines["django"].from_string(source).render(context)
@@ -705,9 +705,9 @@ def warm(source, edit=False):
 # %% tags=["answer"]
 lab.empty_cache()
 {
-    "a fragment for each card": warm(CARDS),
-    "one around them too": warm(ALL),
-    "the same, after an edit": warm(ALL, edit=True),
+    "a fragment for each card": trips(CARDS),
+    "one around them too": trips(ALL),
+    "the same, after an edit": trips(ALL, edit=True),
 }
 
 # %% [markdown]
