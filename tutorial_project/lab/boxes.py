@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LIVE, REBUILT, SERVED = "live", "rebuilt", "from the cache"
 FILLS = {LIVE: ("white", ""), REBUILT: (draw.ORANGE, "//"), SERVED: ("#BFE0F2", "")}
 PER_ROW = 4  # boxes beside each other
-HEADER, GAP, LEAF = 0.34, 0.1, 0.4  # inches
+HEADER, GAP, RIM, LEAF = 0.34, 0.12, 0.045, 0.4  # inches
 VERSION = re.compile(r"\d{9,}(\.\d+)?\Z")  # a moment as a number of seconds, or more
 
 
@@ -118,26 +118,22 @@ def _draw(ax: Axes, box: Box, left: float, top: float, size: tuple[float, float]
 
     width, height = size or _size(box)
     fill, hatch = FILLS[box.state]
-    ax.add_patch(
-        Rectangle(
-            (left, top),
-            width,
-            height,
-            facecolor=fill,
-            edgecolor="#555555",
-            hatch=hatch,
-            linewidth=0.9,
-            linestyle="--" if box.state == LIVE else "-",
-        )
-    )
+    outline: dict[str, Any] = {
+        "edgecolor": "#555555",
+        "linewidth": 0.9,
+        "linestyle": "--" if box.state == LIVE else "-",
+    }
+    ax.add_patch(Rectangle((left, top), width, height, facecolor=fill, hatch=hatch, **outline))
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
     ax.text(left + 0.1, top + min(height, LEAF) / 2, box.label, va="center", fontsize=9, bbox=paper)
     if box.inside:
         wide, high = _cell(box)
         for n, inner in enumerate(box.inside):
             row, column = divmod(n, PER_ROW)
-            at = (left + GAP + column * (wide + GAP), top + HEADER + row * (high + GAP))
-            _draw(ax, inner, *at, size=(wide, high))
+            x, y = left + GAP + column * (wide + GAP), top + HEADER + row * (high + GAP)
+            rim = Rectangle((x - RIM, y - RIM), wide + 2 * RIM, high + 2 * RIM, facecolor="white", edgecolor="none")
+            ax.add_patch(rim)  # sets a box apart from the one around it, of whatever colour
+            _draw(ax, inner, x, y, size=(wide, high))
 
 
 class _Recorder:
