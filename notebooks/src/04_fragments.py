@@ -354,8 +354,8 @@ pd.DataFrame(read, index=["Alice reads", "Bob reads"]).T
 #
 # ## A version in the key · minute 17
 #
-# For ten minutes the fragments above are right, or they are not: somebody edits a product, and the page shows what it was. There
-# are two ways out. The first: whoever changes something builds the key again and deletes the entry. Django has the function.
+# Each fragment above may be wrong for ten minutes: somebody edits a product, and the page shows what it was. There are two ways out.
+# The first: whoever changes something builds the key again and deletes the entry. Django has the function.
 
 # %%
 from django.core.cache.utils import make_template_fragment_key
@@ -379,9 +379,11 @@ cache.delete(make_template_fragment_key("sidebar_popular", ["en"]))
 print("key deleted:", {language: shows(name, language=language) for language, name in new.items()})
 
 # %% [markdown]
-# The English sidebar shows the edit, the German one was forgotten. Somebody has to know all the names and all the values, and to call
-# this on every change. The second way is to let the key change by itself. It holds a **version** of what is shown: here the moment of the last edit, `updated_at`. And
-# fragments may stand inside one another, as Russian dolls do:
+# The English sidebar shows the edit; the German one was left behind. Somebody has to know all the names and all the values, and to
+# delete them on every change.
+#
+# The second way is to let the key change by itself. It holds a **version** of what is shown: here the moment of the last edit,
+# `updated_at`. And fragments may stand inside one another, as Russian dolls do:
 
 # %%
 SHELF = """
@@ -755,6 +757,41 @@ for text in ("Summer sale!", "Autumn sale!"):
 # %% [markdown]
 # The name is in the key; what is between the tags is not. Put a number into the name and raise it (`banner_2`), or empty the cache
 # of the fragments when you deploy.
+#
+# ### Four ways to hand it over
+#
+# A template draws twenty products and says how many there are, so it uses them twice. Here they are handed over in four ways.
+# Queries, cold and warm:
+
+# %%
+TWICE = (
+    "{% load cache %}{% cache 600 twice %}{% for p in found %}{{ p.pk }}{% endfor %}{{ found|length }}{% endcache %}"
+)
+query = Product.objects.order_by("pk")[:20]
+handed_over = {
+    "a list": lambda: list(query.all()),
+    "a queryset": lambda: query.all(),
+    "a function": lambda: lambda: list(query.all()),
+    "a SimpleLazyObject": lambda: SimpleLazyObject(lambda: list(query.all())),
+}
+
+
+def queries_of(hand_over):
+    with lab.meter() as reading:
+        engines["django"].from_string(TWICE).render({"found": hand_over()})
+    return reading.queries
+
+
+# %% tags=["answer"]
+costs = {}
+for name, hand_over in handed_over.items():
+    lab.empty_cache()
+    costs[name] = [queries_of(hand_over) for visit in ("cold", "warm")]
+pd.DataFrame(costs, index=["cold", "warm"]).T
+
+# %% [markdown]
+# A list was asked for in any case. A function is called each time its name stands in the template. A queryset remembers its rows once
+# it has been drawn, and a `SimpleLazyObject` whatever was computed, which need not be a queryset.
 #
 # ### Two keys that are one
 #
