@@ -446,23 +446,12 @@ edited.figure()
 # %% tags=["claim:F4", "answer"]
 from django.utils import timezone
 
-one = Product.objects.filter(pk=product.pk)
-one.update(price=2)
-print(
-    "update(price=2):",
-    len(lab.boxes(jackets).rebuilt),
-    "rebuilt,",
-    "new" if shows("€2.00", jackets) else "old",
-    "price",
-)
-one.update(price=3, updated_at=timezone.now())
-print(
-    "with updated_at:",
-    len(lab.boxes(jackets).rebuilt),
-    "rebuilt,",
-    "new" if shows("€3.00", jackets) else "old",
-    "price",
-)
+seen = {}
+for columns in ({"price": 2}, {"price": 3, "updated_at": timezone.now()}):
+    Product.objects.filter(pk=product.pk).update(**columns)
+    found = lab.boxes(jackets)
+    seen[f"update({', '.join(columns)})"] = [len(found.rebuilt), f"€{columns['price']}.00" in found.text]
+pd.DataFrame(seen, index=["fragments rebuilt", "the new price is shown"]).T
 
 # %% [markdown]
 # > **Keep this.** Put the version into the key, and an edit rebuilds what holds it, and nothing beside it.
@@ -526,9 +515,10 @@ gone.save()
 before, shows(gone.name_en, jackets)
 
 # %% [markdown]
-# The newest of the others is the one that it was, so the key did not change. Write `BETTER`, the shelf as a template: a fragment for the shelf, and in it one for each card.
-# An edit rebuilds two fragments, a product taken away one. The page hands you `shelf` (a category with a `slug`), `products`,
-# `newest`, and `total`, how many there are. Draw a card with `{% include "shop/_card.html" %}`.
+# It is: the newest of the others is the one that it was, so the key did not change. Write `BETTER`, the shelf as a template: a fragment
+# for the shelf, and in it one for each card. When a product is edited, two fragments are rebuilt; when one is taken away, the shelf
+# alone. The page hands you `shelf` (a category with a `slug`), `products`, `newest`, and `total`, how many there are. Draw a card with
+# `{% include "shop/_card.html" %}`.
 
 # %% tags=["exercise"]
 # solution-begin

@@ -94,11 +94,9 @@ def judge_panel(text: str, who: str | None, language: str, page: Boxes | None) -
     """
     reader = who or "a stranger"
     where = f"{reader}, who reads {IN_WORDS[language]}," if page else f"an e-mail to {reader}, in {IN_WORDS[language]},"
-    names = {name.capitalize() for name, _ in READERS if name}
-    if who and (other := sorted(name for name in names - {who.capitalize()} if name in text)):
+    others = {name.capitalize() for name, _ in READERS if name and name != who}
+    if other := sorted(name for name in others if name in text):
         raise Wrong(f"{where} holds the name {other[0]}. Whose name is kept in the fragment?" + _varied(page))
-    if not who and (other := sorted(name for name in names if name in text)):
-        raise Wrong(f"{where} reads the name {other[0]}. Whose name is kept in the fragment?" + _varied(page))
     if who and who.capitalize() not in text:
         raise Wrong(f"{where} does not find their own first name in it.")
     if HEADINGS[language] in text:
