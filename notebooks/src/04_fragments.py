@@ -608,9 +608,9 @@ OUTSIDE = (
 
 def shop_window(source):
     def view(request):
-        return HttpResponse(
-            "bought" if request.method == "POST" else engines["django"].from_string(source).render({}, request)
-        )
+        if request.method == "POST":
+            return HttpResponse("bought")
+        return HttpResponse(engines["django"].from_string(source).render({}, request))
 
     return view
 
@@ -636,7 +636,7 @@ pd.DataFrame(statuses, index=["the first visitor", "the second"]).T
 # %% [markdown]
 # The second visitor sent the first one's token, and got no cookie to go with it: the tag that sets it did not run. You would have
 # noticed it by the 403s in the access log: all visitors but one in ten minutes, and it works whenever you try it on an empty cache.
-# The token goes outside of the fragment, and so does the form that needs it.
+# The token goes outside of the fragment.
 #
 # ### Find the empty ones
 #
@@ -687,7 +687,7 @@ lab.empty_cache()
 
 # %% [markdown]
 # A version tells of one row. Whatever else a fragment shows needs a place in the key, or must move that version when it changes. Even
-# saving the product helped one card alone: its neighbours of the same store were put into the new shelf as they were.
+# saving the product mended one card alone: the other of the same store was put into the new shelf as it was.
 #
 # The order of reading matters, too. Somebody edits a price at the very moment in which a visitor's page is being built, between
 # reading the version and reading the products, or the other way round:
