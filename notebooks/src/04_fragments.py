@@ -144,7 +144,7 @@ lab.entries()[["use", "lives"]]
 # One query less: the one behind the sidebar. In the cache lies one entry for the fragment. Does the rest live? Alice goes
 # shopping again, and then we look at her page as boxes:
 
-# %% tags=["claim:L2", "answer"]
+# %% tags=["claim:L2", "claim:F1", "answer"]
 print("in her cart, before and after:", before_and_after_shopping("alice"))
 lab.boxes("/", "alice")
 
