@@ -17,7 +17,7 @@ from django.urls import clear_url_caches, path
 from .. import urls
 from ..caching.metering import install
 from ..shop import models, selectors
-from . import draw, entries, live_page, meter, rush, survey, traffic, workers, xray
+from . import boxes, draw, entries, live_page, meter, rush, survey, traffic, workers, xray
 from .errors import LabError
 from .meter import language_kept
 from .starters import untouched
@@ -113,6 +113,10 @@ class Lab:
     def xray(self, url: str, who: str | None = None, language: str | None = None) -> xray.Xray:
         """Ask for a page and record every middleware, cache call and SQL statement on the way, in order."""
         return xray.take(self.client(who, language), url)
+
+    def boxes(self, url: str, who: str | None = None, language: str | None = None) -> boxes.Boxes:
+        """Ask for a page and record which of its fragments were rebuilt and which came from the cache."""
+        return boxes.take(self.client(who, language), url)
 
     def entries(self) -> pd.DataFrame:
         """What lies in the cache: a row an entry, `use`, `key`, `bytes`, `lives` (seconds); see `lab/entries.py`."""
