@@ -147,7 +147,7 @@ def greeted_as_another(lab: Lab, visits: pd.DataFrame) -> int:
     wrong = 0
     for visit in visits.itertuples():
         text = lab.visit("/", visit.user or None, visit.language).text
-        greeting = re.search(r'class="greeting">(?:Hello|Hallo), ([^<]*)<', text)
+        greeting = re.search(r'class="greeting">(?:Hello|Guten Tag), ([^<]*)<', text)
         wrong += greeting is not None and greeting[1] != names.get(visit.user)
     return wrong
 
