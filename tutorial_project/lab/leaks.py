@@ -8,6 +8,7 @@ an empty cache reads a page that was made for another: the combination *leaks* t
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -137,18 +138,19 @@ def _named(reader: Reader) -> str:
     return (who or "nobody") + (f" ({language})" if language and not who else "")
 
 
-def greeted_as_another(lab: Lab, visits: pd.DataFrame) -> int:
-    """How many of these visits to the home page were greeted by a name that is not the visitor's own.
+def greeted_as_another(lab: Lab, visits: pd.DataFrame) -> Counter[str]:
+    """By which names these visitors of the home page were greeted that are not their own, and how many of them.
 
     `visits` are rows of recorded traffic (`lab.traffic`); they are sent in order, from an empty cache.
     """
     names = dict(get_user_model()._default_manager.values_list("username", "first_name"))
     lab.empty_cache()
-    wrong = 0
+    wrong: Counter[str] = Counter()
     for visit in visits.itertuples():
         text = lab.visit("/", visit.user or None, visit.language).text
         greeting = re.search(r'class="greeting">(?:Hello|Guten Tag), ([^<]*)<', text)
-        wrong += greeting is not None and greeting[1] != names.get(visit.user)
+        if greeting is not None and greeting[1] != names.get(visit.user):
+            wrong[greeting[1]] += 1
     return wrong
 
 
