@@ -1,6 +1,6 @@
 """An x-ray of one request: every middleware it passes, every cache call and SQL statement on the way, in order.
 
-Two moments are marked: where Django's page cache stores the response, and where the response's Vary header grows. A
+Where Django's page cache stores the response, two things are marked: that moment, and where its Vary header grows. A
 header that is added further out, after the response was stored, is no part of what the cache knows about the page.
 """
 
@@ -30,6 +30,7 @@ from .visitors import Visitor
 
 COLOURS = {"middleware": draw.GREY, "view": draw.BLUE, "cache": draw.ORANGE, "sql": draw.RED, "vary": draw.GREEN}
 PAGE = "views.decorators.cache.cache_page."  # what the keys of whole responses begin with
+NOTE: dict[str, Any] = {"va": "center", "fontsize": 9, "fontweight": "bold", "color": "#1B1B1B"}
 STORED = "<- the response is stored here"
 
 
@@ -70,10 +71,7 @@ class Xray:
         return "\n".join(lines)
 
     def varied(self) -> tuple[str, str]:
-        """What Vary named when the response was stored, and what was added afterwards: "Cookie", or "" for nothing.
-
-        Where nothing was stored, all of it counts as added afterwards.
-        """
+        """What Vary named when the response was stored, and what was added afterwards: "Cookie", or "" for nothing."""
         at = next((i for i, step in enumerate(self.steps) if step.stores), 0)
         before, after = (
             ", ".join(step.label for step in part if step.kind == "vary") for part in (self.steps[:at], self.steps[at:])
@@ -90,14 +88,18 @@ class Xray:
 
         bars = self._spans(times)
         deepest = max(step.depth for step, _, _ in bars)
-        fig, (ax,) = draw.figure(9.5, 0.9 + 0.34 * (deepest + 1))
+        fig, (ax,) = draw.figure(9.5, 0.9 + 0.34 * (deepest + 1 + any(self.varied())))
         for step, left, right in bars:
-            ax.barh(step.depth, right - left, 0.86, left, color=COLOURS[step.kind], edgecolor="white", linewidth=0.8)
+            outer = self._grown_in(step, bars)
+            row = step.depth - 1 if outer else step.depth  # on the bar of the middleware that adds it
+            ax.barh(row, right - left, 0.86, left, color=COLOURS[step.kind], edgecolor="white", linewidth=0.8)
             if step.kind in ("middleware", "view"):
-                ax.text(left, step.depth, " " + step.label, va="center", color="white", fontsize=8.5, clip_on=True)
-            elif step.stores or step.kind == "vary":
-                said = "stored here" if step.stores else f"Vary: {step.label} added here"
-                ax.text(right, step.depth, " " + said, va="center", fontsize=9, fontweight="bold", color="#1B1B1B")
+                ax.text(left, row, " " + step.label, va="center", color="white", fontsize=8.5, clip_on=True)
+            elif step.stores:
+                ax.text(right, row, " stored here", **NOTE)
+            elif step.kind == "vary":  # by a decorator: below, for on its right is what came next
+                x, y = (outer[2], row) if outer else (left, row + 0.8)
+                ax.text(x, y, f" Vary: {step.label} added here", **NOTE)
         kinds = [kind for kind in COLOURS if kind != "vary" or any(self.varied())]
         handles = [Patch(color=COLOURS[kind], label=kind) for kind in kinds]
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
@@ -119,6 +121,13 @@ class Xray:
         """Where the axis ends: with something written beside the last bars, further right than they do."""
         noted = any(self.varied()) or any(step.stores for step in self.steps)
         return max(right for _, _, right in bars) * 1.3 if noted else None
+
+    def _grown_in(self, step: Step, bars: list[tuple[Step, float, float]]) -> tuple[Step, float, float] | None:
+        """The bar of the middleware that made Vary grow; None for other steps, and where a decorator did it."""
+        around = [
+            bar for bar in bars if bar[0].depth == step.depth - 1 and bar[0].started <= step.started <= bar[0].ended
+        ]
+        return around[-1] if step.kind == "vary" and around and around[-1][0].kind == "middleware" else None
 
     def _stored(self) -> str:
         """What a figure says of the two moments that are marked, after the counts."""
@@ -252,5 +261,7 @@ def take(browser: Client, url: str) -> Xray:
     client.cookies = browser.cookies
     with listening(recorder), recorder.watching_vary(), language_kept():
         response = client.get(url)
-    recorder.steps.sort(key=lambda step: step.started)
-    return Xray(url, recorder.steps, response)
+    kept = any(step.stores for step in recorder.steps)
+    # Where nothing is stored, it does not matter who adds what to Vary, and when.
+    steps = [step for step in recorder.steps if kept or step.kind != "vary"]
+    return Xray(url, sorted(steps, key=lambda step: step.started), response)
