@@ -17,6 +17,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.template import engines
 from django.template.response import TemplateResponse
 from django.test import override_settings
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from .bench import Lab
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 Decorator = Callable[[View], View]
 Reader = tuple[str | None, str | None]  # (who, language), as `lab.client` takes them
 
@@ -205,7 +206,7 @@ def _tried(lab: Lab, decorators: Sequence[Decorator]) -> list[Any]:
 def _noting(view: View, made: list[HttpRequest]) -> View:
     """`view`, which notes each request that it is called with."""
 
-    def noting(request: HttpRequest) -> HttpResponse:
+    def noting(request: HttpRequest) -> HttpResponseBase:
         made.append(request)
         return view(request)
 
