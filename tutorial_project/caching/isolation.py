@@ -9,7 +9,7 @@ answer that is not the reader's own and holds what another was given is a findin
 value, a status, a redirect, a CSRF token, a cookie, or a button that is missing because another has none.
 
 Guarantee: it reads the pages of the project as it is (its URLconf, middleware, templates, database), through caches in
-this process's memory, in transactions that are rolled back. Nothing is written to the project's own caches or databases.
+this process's memory, in transactions that are rolled back: the project's own caches and databases stay as they are.
 What a page changes by itself with each visit (clocks, random numbers, counters, tokens) is no finding.
 Limit: it sees what GET answers to the visitors it has. Two users between whom a page does not differ find no leak in
 it, and what differs by a header needs that header (`headers`). A page is "cached" when a visit stores something; what
@@ -128,7 +128,7 @@ def audit(
     as unlike as can be, one of the staff and one superuser (made up for the audit where there are none). Nobody always
     visits too. `languages`: codes of settings.LANGUAGES; all, but three at most, if None. `seconds`: the time limit of
     one request. `headers`: each set is sent by nobody and by the first user as further visitors.
-    Raises AuditError where nothing can be audited: no such user or language, a database or a URLconf that does not work.
+    Raises AuditError where nothing can be audited: no such user or language, a database or URLconf that does not work.
     """
     check_urlconf()
     with rehearsal() as memory:

@@ -10,14 +10,18 @@ import html
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from functools import cached_property, lru_cache
 
 WORD = re.compile(r"[^\W_]+|\s+|[\W_]")
-GAP = "\0gap\0"  # stands in a truth for what changes with each visit; no answer holds it
+GAP = "\ue000"  # stands in a truth for what changes with each visit; no answer holds it
+PIECE = re.compile(rf"{GAP}|<[^<>{GAP}]*>?|[^<{GAP}\n]+|\n")
+LONG = 100_000  # characters in which two answers differ; beyond, they are compared by tags and lines
 SMALL = 10_000  # pairs of words that difflib may look at: beyond, only words that stand once on each side are aligned
 EXCERPT = 40  # characters
+Changes = tuple[list[tuple[list[str], list[str]]], Counter[str]]
 
 
 @dataclass(frozen=True)
@@ -40,28 +44,37 @@ class Truth:
     def __init__(self) -> None:
         self.cold: Pattern | None = None
         self.again: Pattern | None = None
+        self.restless: set[tuple[str, str]] = set()  # pieces of text that gave way to one another between visits
         self.statuses: set[int] = set()
         self.cookies: dict[str, list[str]] = {}
 
     def learn(self, cold: Answer, again: Answer) -> None:
         """Widen it by one more visit to empty caches and one after it."""
-        self.cold = self.cold.learning(cold.text) if self.cold else Pattern(cold.text)
-        self.again = self.again.learning(again.text) if self.again else Pattern(again.text)
+        self.cold, self.again = self._learning(self.cold, cold.text), self._learning(self.again, again.text)
         self.statuses |= {cold.status, again.status}
         for name, value in (*cold.cookies.items(), *again.cookies.items()):
             self.cookies.setdefault(name, []).append(value)
+
+    def _learning(self, pattern: Pattern | None, text: str) -> Pattern:
+        if pattern is None:
+            return Pattern(text)
+        if pattern.fits(text):
+            return pattern
+        for lost, gained in pattern.changes(text)[0]:
+            self.restless |= {("".join(lost), "".join(gained)), ("".join(gained), "".join(lost))}
+        return pattern.learning(text)
 
     def holds(self, answer: Answer) -> bool:
         """Whether the answer is one that this identity is given anyway."""
         return answer.status in self.statuses and any(pattern.fits(answer.text) for pattern in self._patterns())
 
-    def borrowed(self, answer: Answer, other: Answer) -> list[str]:
+    def borrowed(self, answer: Answer, other: Answer, restless: set[tuple[str, str]]) -> list[str]:
         """What in `answer` is not this identity's own and is in `other`, which somebody else was given.
 
         Empty where nothing is: then the answer differs for a reason of its own. A text that is missing from both, and
-        stands in the truth, is named with "no" in front.
+        stands in the truth, is named with "no" in front. What gives way as in `restless` does so for everybody.
         """
-        return min((pattern.borrowed(answer.text, other.text) for pattern in self._patterns()), key=len)
+        return min((pattern.borrowed(answer.text, other.text, restless) for pattern in self._patterns()), key=len)
 
     def _patterns(self) -> list[Pattern]:
         return [pattern for pattern in (self.cold, self.again) if pattern]
@@ -71,33 +84,28 @@ class Pattern:
     """A text with gaps."""
 
     def __init__(self, text: str) -> None:
-        self._words = WORD.findall(text)
-        self._cut()
+        self.text = text
+        self._pieces = text.split(GAP)
 
-    def _cut(self) -> None:
-        """Cut it into the pieces between the gaps, and keep what `fits` needs."""
-        self._pieces = "".join(self._words).split(GAP)
-        self.stable = set(self._words)
+    @cached_property
+    def stable(self) -> set[str]:
+        """Its words."""
+        return set(WORD.findall(self.text))
 
     def learning(self, text: str) -> Pattern:
         """This pattern, with gaps where `text` differs."""
-        if self.fits(text):
-            return self
-        words = WORD.findall(text)
+        start, mine, theirs, end = _apart(self.text, text)
         kept: list[str] = []
         last = (-1, -1)
-        for i, j in [*aligned(self._words, words), (len(self._words), len(words))]:
+        for i, j in [*aligned(mine, theirs), (len(mine), len(theirs))]:
             if (i, j) != (last[0] + 1, last[1] + 1) and kept[-1:] != [GAP]:
                 kept.append(GAP)
-            kept.extend(self._words[i : i + 1])
+            kept.extend(mine[i : i + 1])
             last = (i, j)
-        wider = Pattern("")
-        wider._words = kept
-        wider._cut()
-        return wider
+        return Pattern(start + "".join(kept) + end)
 
     def fits(self, text: str) -> bool:
-        """Whether the pieces stand in `text` in their order, with something or nothing in the gaps. Takes linear time."""
+        """Whether the pieces stand in `text` in their order, with anything in the gaps. Takes linear time."""
         first, *middle = self._pieces
         if not middle:
             return text == first
@@ -112,29 +120,64 @@ class Pattern:
             at += len(piece)
         return True
 
-    def changes(self, text: str) -> Iterator[tuple[list[str], list[str]]]:
-        """(words lost, words that stand in their place) wherever `text` differs outside the gaps."""
-        words = WORD.findall(text)
-        last = (-1, -1)
-        for i, j in [*aligned(self._words, words), (len(self._words), len(words))]:
-            lost, gained = self._words[last[0] + 1 : i], words[last[1] + 1 : j]
-            gap, lost = GAP in lost, [word for word in lost if word != GAP]
-            if lost or (gained and not gap):
-                yield lost, gained
-            last = (i, j)
+    def changes(self, text: str) -> Changes:
+        """(words lost, words that stand in their place) wherever `text` differs outside the gaps; and what it has more
+        of each word, less where negative: words that only stand elsewhere, as in a list in random order, count 0."""
+        return _changes(self.text, text)
 
-    def borrowed(self, text: str, other: str) -> list[str]:
+    def borrowed(self, text: str, other: str, restless: set[tuple[str, str]]) -> list[str]:
         """See `Truth.borrowed`: the pieces of text, each as it stands."""
-        theirs = list(self.changes(other))
+        theirs, _ = self.changes(other)
         gained_there = set(_telling(word for _, gained in theirs for word in gained))
         lost_there = set(_telling(word for lost, _ in theirs for word in lost))
         found = []
-        for lost, gained in self.changes(text):
-            if gained_there.intersection(_telling(gained)):
+        changed, more = self.changes(text)
+        for lost, gained in changed:
+            if ("".join(lost), "".join(gained)) in restless:
+                continue
+            if any(more[word] > 0 and word in gained_there for word in _telling(gained)):
                 found.append("".join(gained))
-            elif not _telling(gained) and lost_there.intersection(_telling(lost)):
+            elif not _telling(gained) and any(more[word] < 0 and word in lost_there for word in _telling(lost)):
                 found.append(NO + "".join(lost))
         return found
+
+
+@lru_cache(maxsize=1000)
+def _changes(pattern: str, text: str) -> Changes:
+    _, mine, theirs, _ = _apart(pattern, text)
+    changed = []
+    last = (-1, -1)
+    for i, j in [*aligned(mine, theirs), (len(mine), len(theirs))]:
+        lost, gained = mine[last[0] + 1 : i], theirs[last[1] + 1 : j]
+        gap, lost = GAP in lost, [word for word in lost if word != GAP]
+        if lost or (gained and not gap):
+            changed.append((lost, gained))
+        last = (i, j)
+    more = Counter(theirs)
+    more.subtract(mine)
+    return changed, more
+
+
+def _apart(a: str, b: str) -> tuple[str, list[str], list[str], str]:
+    """What both begin with, the words of each between, what both end with. Very long texts: tags and lines, not words."""
+    start = _common(a, b)
+    while start and a[start - 1].isalnum():
+        start -= 1
+    end = _common(a[start:][::-1], b[start:][::-1])
+    while end and a[len(a) - end].isalnum():
+        end -= 1
+    middle_a, middle_b = a[start : len(a) - end], b[start : len(b) - end]
+    cut = WORD if len(middle_a) + len(middle_b) <= LONG else PIECE
+    return a[:start], cut.findall(middle_a), cut.findall(middle_b), a[len(a) - end :]
+
+
+def _common(a: str, b: str) -> int:
+    """The length of what both begin with."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
+    return low
 
 
 NO = "no "

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from .isolation import AuditError, Report, audit
+from .isolation import AuditError, audit
 from .isolation_addresses import NOWHERE
 
 

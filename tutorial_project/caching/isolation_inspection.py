@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from django.middleware.csrf import _does_token_match
+from django.middleware import csrf
 
 from .isolation_addresses import Page
 from .isolation_answers import Answer, Truth, excerpts
 from .isolation_visitors import Identity, Visitors
 
+_matches = vars(csrf)["_does_token_match"]
 TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{64}(?![A-Za-z0-9])")
+AGAIN = 3  # times that a suspected page is read again
+# (who wrote, who read, kind) -> what leaked
+Suspicions = dict[tuple[Identity, Identity, str], tuple[str, ...]]
 NEAR = 100  # characters before a token, in which the word "csrf" says what it is
 
 
@@ -20,7 +25,7 @@ NEAR = 100  # characters before a token, in which the word "csrf" says what it i
 class Finding:
     """A visitor was given what the cache had kept of another's answer.
 
-    `kind` is "content", "status", "csrf token" or "cookie"; `wrote` and `read` name the two ("alice, en", "nobody, de");
+    `kind` is "content", "status", "csrf token" or "cookie"; `wrote` and `read` name two visitors ("alice, en").
     `leaked` holds short excerpts of what was the other's. One that begins with "no" names what was withheld.
     """
 
@@ -41,9 +46,10 @@ class Inspection:
     def __init__(self, page: Page, visitors: Visitors) -> None:
         self.page, self._visitors, self._memory = page, visitors, visitors.memory
         self.verdict, self.why = "", page.why
-        self.suspected: dict[tuple[Identity, Identity, str], tuple[str, ...]] = {}
+        self.suspected: Suspicions = {}
         self._truths: dict[Identity, Truth] = {}
         self._samples: dict[Identity, Answer] = {}
+        self._restless: set[tuple[str, str]] = set()
 
     def run(self) -> None:
         """All of it but confirming; afterwards there is a verdict or something is suspected."""
@@ -73,49 +79,57 @@ class Inspection:
             self.verdict = "not cached"
         return not self.verdict
 
-    def learn(self) -> None:
-        """Let everybody visit from empty caches, and once more: what they are given is theirs."""
-        for identity in self._visitors.identities:
+    def learn(self, who: Iterable[Identity] = ()) -> None:
+        """Let everybody, or those given, visit from empty caches, and once more: what they are given is theirs."""
+        for identity in who or self._visitors.identities:
             self._memory.put_back()
             cold = self._visitors.visit(identity, self.page.url)
             again = self._visitors.visit(identity, self.page.url)
-            self._truths.setdefault(identity, Truth()).learn(cold, again)
+            truth = self._truths.setdefault(identity, Truth())
+            truth.learn(cold, again)
+            self._restless |= truth.restless
             self._samples[identity] = cold
 
-    def suspicions(self) -> dict[tuple[Identity, Identity, str], tuple[str, ...]]:
-        """(who wrote, who read, kind) -> what leaked: everybody after everybody else, alone and in a row."""
-        found: dict[tuple[Identity, Identity, str], tuple[str, ...]] = {}
+    def suspicions(self, among: Suspicions | None = None) -> Suspicions:
+        """Everybody reads after everybody else, alone and in a row; of those `among`, if given, only what is there too.
+
+        Somebody who is not signed in reads after another such person too: a token or a cookie may be the other's.
+        """
+        found: Suspicions = {}
         everybody = self._visitors.identities
+        pairs = None if among is None else {(writer, reader) for writer, reader, _ in among}
         for writer in everybody:
+            readers = [each for each in everybody if each != writer or writer.user is None]
+            readers = readers if pairs is None else [each for each in readers if (writer, each) in pairs]
+            if not readers:
+                continue
             self._memory.put_back()
             wrote = self._visitors.visit(writer, self.page.url)
-            if not wrote.stored:
-                continue
             left = self._memory.kept()
-            for reader in everybody:
-                if reader != writer:
-                    self._memory.put_back(left)
-                    answer = self._visitors.visit(reader, self.page.url)
-                    for kind, leaked in self._leaks(writer, wrote, reader, answer):
-                        found[writer, reader, kind] = leaked
+            for reader in readers if wrote.stored else []:
+                self._memory.put_back(left)
+                answer = self._visitors.visit(reader, self.page.url)
+                for kind, leaked in self._leaks(writer, wrote, reader, answer):
+                    found[writer, reader, kind] = leaked
         for row in (everybody, everybody[::-1]):
             self._in_a_row(row, found)
-        return found
+        return found if among is None else {key: found[key] for key in among if key in found}
 
     def confirm(self) -> list[Finding]:
         """Look again, with what more visits teach about the page's own changes; returns what is still there."""
-        self.learn()
-        again = self.suspicions()
-        self.suspected = {key: again[key] for key in self.suspected if key in again}
-        if self.suspected:
-            self.verdict, self.why = "leaks", self.why
+        involved = {each for writer, reader, _ in self.suspected for each in (writer, reader)}
+        for _ in range(AGAIN):
+            self.learn(involved)
+        for _ in range(AGAIN):
+            self.suspected = self.suspected and self.suspicions(self.suspected)
+        self.verdict = "leaks" if self.suspected else self.verdict
         page = self.page
         return [
             Finding(page.url, page.view, kind, str(writer), str(reader), leaked)
             for (writer, reader, kind), leaked in self.suspected.items()
         ]
 
-    def _in_a_row(self, row: list[Identity], found: dict[tuple[Identity, Identity, str], tuple[str, ...]]) -> None:
+    def _in_a_row(self, row: list[Identity], found: Suspicions) -> None:
         """One after the other, without emptying the caches: some pages are stored by a second visit only."""
         self._memory.put_back()
         earlier: list[tuple[Identity, Answer]] = []
@@ -145,7 +159,7 @@ class Inspection:
         truth = self._truths[reader]
         if answer.failed or truth.holds(answer):
             return
-        borrowed = truth.borrowed(answer, wrote)
+        borrowed = truth.borrowed(answer, wrote, self._restless)
         own = self._samples[reader]
         kind = "content" if (answer.status, answer.target) == (own.status, own.target) else "status"
         if kind == "status" and answer.status != wrote.status:
@@ -159,11 +173,11 @@ class Inspection:
     ) -> Iterator[tuple[str, tuple[str, ...]]]:
         """A CSRF token is masked anew for each answer: one that two visitors hold is no good to the second."""
         theirs, own = self._visitors.secret(writer, wrote), self._visitors.secret(reader, answer)
-        for match in TOKEN.finditer(answer.text):
-            if match[0] not in wrote.text or (own and _does_token_match(match[0], own)):
+        for token in _tokens(wrote.text):
+            at = answer.text.find(token)
+            if at < 0 or (own and _matches(token, own)):
                 continue
-            near = answer.text[max(0, match.start() - NEAR) : match.start()].lower()
-            if "csrf" in near or (theirs and _does_token_match(match[0], theirs)):
+            if "csrf" in answer.text[max(0, at - NEAR) : at].lower() or (theirs and _matches(token, theirs)):
                 yield "csrf token", (f"the token made for {writer.user or 'nobody'}",)
                 return
 
@@ -178,6 +192,12 @@ class Inspection:
                 leaked.append(f"{name}={value[:30]}" if value in theirs.get(name, []) else name)
         if leaked:
             yield "cookie", tuple(leaked)
+
+
+@lru_cache(maxsize=8)
+def _tokens(text: str) -> list[str]:
+    """What may be a CSRF token."""
+    return TOKEN.findall(text)
 
 
 def _remark(answers: dict[Identity, Answer]) -> str:

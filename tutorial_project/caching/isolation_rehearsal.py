@@ -19,6 +19,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.cache import caches
 from django.core.cache.backends import locmem
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections, transaction
 from django.test import override_settings
@@ -45,9 +46,7 @@ class AuditError(Exception):
 class RehearsalCache(locmem.LocMemCache):
     """Memory in place of a project's cache, with what projects ask of django-redis besides."""
 
-    def set(
-        self, key: Any, value: Any, timeout: Any = locmem.DEFAULT_TIMEOUT, version: Any = None, **flags: Any
-    ) -> Any:
+    def set(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None, **flags: Any) -> Any:
         if flags.get("nx"):
             return self.add(key, value, timeout, version)
         return super().set(key, value, timeout, version)
@@ -58,7 +57,7 @@ class RehearsalCache(locmem.LocMemCache):
 
     def keys(self, search: str = "*", version: Any = None) -> list[str]:
         """The keys like `search`, without prefix and version."""
-        names = [key.split(":", 2)[-1] for key in list(self._cache)]
+        names = [key.split(":", 2)[-1] for key in list(vars(self)["_cache"])]
         return [name for name in names if fnmatchcase(name, search)]
 
     def delete_pattern(self, pattern: str, version: Any = None, **kwargs: Any) -> int:
@@ -206,7 +205,7 @@ def _disguised(cache: Any, fresh: Any) -> Iterator[None]:
 
 @contextmanager
 def _rolled_back() -> Iterator[None]:
-    """Every database in a transaction. A second name of the same database shares its connection, as in Django's tests."""
+    """Every database in a transaction. A second name of one database shares its connection, as in Django's tests."""
     first: dict[Any, str] = {}
     with ExitStack() as stack:
         for alias in sorted(connections, key=lambda alias: alias != "default"):
@@ -224,6 +223,9 @@ def _rolled_back() -> Iterator[None]:
                 _open(stack, alias)
             except (Error, ImproperlyConfigured) as error:
                 raise AuditError(f"The database {alias!r} does not work: {_line(error)}") from error
+            for name in ("close", "close_if_unusable_or_obsolete"):  # whoever closes it would end the rehearsal
+                setattr(connection, name, lambda: None)
+                stack.callback(delattr, connection, name)
         yield
 
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import Any, cast
 
 from asgiref.sync import AsyncToSync
 from django.apps import apps
@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.test import Client
 
-from .isolation_answers import Answer
+from .isolation_answers import GAP, Answer
 from .isolation_rehearsal import AuditError, Memory, _line, one_visit
 from .time_limit import TimeUp, within
 
@@ -61,13 +61,14 @@ class Visitors:
         """Let the users sign in. Raises AuditError for a user or a language that the project does not have."""
         self.languages = self._languages(languages)
         accounts = self._accounts(users)
-        for name, account in [*accounts.items(), (None, None)]:
+        everybody: list[str | None] = [*accounts, None]
+        for name in everybody:
             wanted = [Identity(name, language) for language in self.languages]
-            if name in (None, next(iter(accounts), None)):
+            if name in (None, everybody[0]):
                 wanted += [Identity(name, self.languages[0], tuple(each.items())) for each in headers]
             try:
                 for identity in wanted:
-                    self._browsers[identity] = self._browser(account)
+                    self._browsers[identity] = self._browser(accounts.get(name or ""))
             except Exception as error:
                 if users is not None:
                     raise AuditError(f"The user {name!r} cannot sign in: {_line(error)}") from error
@@ -128,7 +129,7 @@ class Visitors:
                 if code not in known:
                     raise AuditError(f"No language {code!r}: settings.LANGUAGES has {', '.join(known)}.")
             return list(dict.fromkeys(named)) or [settings.LANGUAGE_CODE]
-        if not settings.USE_I18N or not settings.is_overridden("LANGUAGES"):
+        if not settings.USE_I18N or not cast(Any, settings).is_overridden("LANGUAGES"):
             self.notes.append(f"Visited in {settings.LANGUAGE_CODE} alone: the settings choose no LANGUAGES.")
             return [settings.LANGUAGE_CODE]
         found = list(dict(settings.LANGUAGES))
@@ -137,7 +138,7 @@ class Visitors:
             self.notes.append(f"Visited in {MANY_LANGUAGES} of {len(found)} languages; not in {', '.join(left)}.")
         return found[:MANY_LANGUAGES]
 
-    def _accounts(self, named: Sequence[str] | None) -> dict[str | None, Any]:
+    def _accounts(self, named: Sequence[str] | None) -> dict[str, Any]:
         """User name -> user."""
         if named is not None and not named:
             return {}
@@ -150,7 +151,7 @@ class Visitors:
 
         model: Any = get_user_model()
         field, all_ = model.USERNAME_FIELD, model._default_manager
-        found: dict[str | None, Any] = {}
+        found: dict[str, Any] = {}
         try:
             if named is None:
                 return {user.get_username(): user for user in _chosen(model)}
@@ -224,7 +225,7 @@ def _answer(client: Client, url: str, headers: dict[str, str]) -> Answer:
         content = _content(response)
     return Answer(
         response.status_code,
-        "\n".join([*head, "", content]),
+        "\n".join([*head, "", content]).replace(GAP, " "),
         {name: morsel.value for name, morsel in response.cookies.items() if morsel.value},
         streams=response.streaming,
         target=response.get("Location", ""),
