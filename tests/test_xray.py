@@ -10,7 +10,7 @@ from django.http.response import ResponseHeaders
 from django.utils import translation
 from django.utils.module_loading import import_string
 from django.views.decorators.cache import cache_page
-from django.views.decorators.vary import vary_on_cookie
+from django.views.decorators.vary import vary_on_cookie, vary_on_headers
 
 from real_shop import fresh_lab, running_lab  # noqa: F401
 from test_draw import Shown, display_noted  # noqa: F401
@@ -194,3 +194,14 @@ def test_nothing_watches_the_headers_afterwards(lab: Lab) -> None:
     before = vars(ResponseHeaders)["__setitem__"]
     lab.xray("/")
     assert vars(ResponseHeaders)["__setitem__"] is before
+
+
+def test_the_figure_puts_each_growth_on_the_bar_of_its_middleware(lab: Lab) -> None:
+    xray = lab.xray(lab.mount("mine/", cache_page(60)(vary_on_headers("X-Region")(greet))), "alice")
+    bars = xray._spans(times=False)
+    found = [(step.label, xray._grown_in(step, bars)) for step in xray.steps if step.kind == "vary"]
+    assert [(label, bar and bar[0].label) for label, bar in found] == [
+        ("X-Region", None),  # a decorator
+        ("Accept-Language", "LocaleMiddleware"),
+        ("Cookie", "SessionMiddleware"),
+    ]
