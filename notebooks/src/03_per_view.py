@@ -13,7 +13,8 @@
 # **You will learn** what a cached page is filed under, how to make that enough, and how to find the pages where it is not.
 # **You need** notebook `00_start_here`; its x-ray comes back here. A Django view with a decorator should look familiar.
 #
-# New on the bench: `lab.entries()` lists what lies in the cache; `leaks` asks who reads a page that was made for another.
+# New on the bench: `lab.entries()` lists what lies in the cache; `leaks` asks who reads a page that was made for another. Smaller
+# helpers are explained where they come.
 
 # %%
 from inspect import unwrap
