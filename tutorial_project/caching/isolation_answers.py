@@ -186,10 +186,15 @@ def _common(a: str, b: str) -> int:
 NO = "no "
 
 
-def _telling(words: Iterable[str]) -> list[str]:
+def words(text: str) -> set[str]:
+    """The words of a text, of two letters or more."""
+    return {word for word in WORD.findall(text) if len(word) > 1 and word.isalnum()}
+
+
+def _telling(given: Iterable[str]) -> list[str]:
     """The words that say something; where there are none, all signs but white space."""
-    words = [word for word in words if not word.isspace()]
-    return [word for word in words if word.isalnum()] or words
+    signs = [word for word in given if not word.isspace()]
+    return [word for word in signs if word.isalnum()] or signs
 
 
 def aligned(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
