@@ -93,6 +93,13 @@ def asks_for_more(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(cache.delete_pattern("on*")))  # type: ignore[attr-defined]
 
 
-cannot_be_kept = cache_page(60)(
-    lambda request: HttpResponse("x", headers={"X": "y"}) if cache.set("f", print) else None
-)
+def closes_the_database(request: HttpRequest) -> HttpResponse:
+    connection.close()
+    return HttpResponse("closed")
+
+
+@cache_page(60)
+def cannot_be_kept(request: HttpRequest) -> HttpResponse:
+    response = HttpResponse("a page that cannot be pickled")
+    response.extra = lambda: None  # type: ignore[attr-defined]
+    return response

@@ -3,7 +3,7 @@
 import os
 
 SECRET_KEY = "planted"
-ALLOWED_HOSTS = ["planted.example"]
+ALLOWED_HOSTS = [".example"]
 ROOT_URLCONF = "planted.urls"
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -138,9 +138,9 @@ def audit(
         inspections = [Inspection(page, visitors) for page in pages]
         for inspection in inspections:
             inspection.run()
-        suspected = [inspection for inspection in inspections if inspection.suspected]
-        if suspected:
+        doubtful = [inspection for inspection in inspections if inspection.doubtful]
+        if doubtful:
             time.sleep(PAUSE)
-        findings = [finding for inspection in suspected for finding in inspection.confirm()]
+        findings = [finding for inspection in doubtful for finding in inspection.confirm()]
     visits = [Audited(each.page.url, each.page.view, each.verdict, each.why) for each in inspections]
     return Report(visits, findings, [str(each) for each in visitors.identities], visitors.notes)

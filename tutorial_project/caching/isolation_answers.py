@@ -122,7 +122,7 @@ class Pattern:
 
     def changes(self, text: str) -> Changes:
         """(words lost, words that stand in their place) wherever `text` differs outside the gaps; and what it has more
-        of each word, less where negative: words that only stand elsewhere, as in a list in random order, count 0."""
+        of each word, less where negative: words that only stand elsewhere count 0."""
         return _changes(self.text, text)
 
     def borrowed(self, text: str, other: str, restless: set[tuple[str, str]]) -> list[str]:
@@ -132,12 +132,15 @@ class Pattern:
         lost_there = set(_telling(word for lost, _ in theirs for word in lost))
         found = []
         changed, more = self.changes(text)
+        at_rest = GAP not in self.text  # there, a word in another place says something too
         for lost, gained in changed:
             if ("".join(lost), "".join(gained)) in restless:
                 continue
-            if any(more[word] > 0 and word in gained_there for word in _telling(gained)):
+            if any((at_rest or more[word] > 0) and word in gained_there for word in _telling(gained)):
                 found.append("".join(gained))
-            elif not _telling(gained) and any(more[word] < 0 and word in lost_there for word in _telling(lost)):
+            elif not _telling(gained) and any(
+                (at_rest or more[word] < 0) and word in lost_there for word in _telling(lost)
+            ):
                 found.append(NO + "".join(lost))
         return found
 
@@ -159,7 +162,7 @@ def _changes(pattern: str, text: str) -> Changes:
 
 
 def _apart(a: str, b: str) -> tuple[str, list[str], list[str], str]:
-    """What both begin with, the words of each between, what both end with. Very long texts: tags and lines, not words."""
+    """What both begin with, the words of each between, what both end with. Of long texts: tags and lines, not words."""
     start = _common(a, b)
     while start and a[start - 1].isalnum():
         start -= 1
@@ -183,10 +186,15 @@ def _common(a: str, b: str) -> int:
 NO = "no "
 
 
-def _telling(words: Iterable[str]) -> list[str]:
+def words(text: str) -> set[str]:
+    """The words of a text, of two letters or more."""
+    return {word for word in WORD.findall(text) if len(word) > 1 and word.isalnum()}
+
+
+def _telling(given: Iterable[str]) -> list[str]:
     """The words that say something; where there are none, all signs but white space."""
-    words = [word for word in words if not word.isspace()]
-    return [word for word in words if word.isalnum()] or words
+    signs = [word for word in given if not word.isspace()]
+    return [word for word in signs if word.isalnum()] or signs
 
 
 def aligned(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:

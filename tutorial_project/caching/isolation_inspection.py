@@ -10,8 +10,8 @@ from functools import lru_cache
 from django.middleware import csrf
 
 from .isolation_addresses import Page
-from .isolation_answers import Answer, Truth, excerpts
-from .isolation_visitors import Identity, Visitors
+from .isolation_answers import GAP, Answer, Truth, excerpts, words
+from .isolation_visitors import Identity, State, Visitors
 
 _matches = vars(csrf)["_does_token_match"]
 TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{64}(?![A-Za-z0-9])")
@@ -49,6 +49,7 @@ class Inspection:
         self.suspected: Suspicions = {}
         self._truths: dict[Identity, Truth] = {}
         self._samples: dict[Identity, Answer] = {}
+        self._sessions: list[tuple[Identity, Answer, State]] = []
         self._restless: set[tuple[str, str]] = set()
 
     def run(self) -> None:
@@ -59,6 +60,7 @@ class Inspection:
             for _ in range(2):
                 self.learn()
             self.suspected = self.suspicions()
+            self._begin_sessions()
             self.verdict = "shared"
 
     def scout(self) -> bool:
@@ -122,12 +124,51 @@ class Inspection:
             self.learn(involved)
         for _ in range(AGAIN):
             self.suspected = self.suspected and self.suspicions(self.suspected)
+        self.suspected |= {key: leaked for key, leaked in self._of_sessions() if key not in self.suspected}
         self.verdict = "leaks" if self.suspected else self.verdict
         page = self.page
         return [
             Finding(page.url, page.view, kind, str(writer), str(reader), leaked)
             for (writer, reader, kind), leaked in self.suspected.items()
         ]
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether there is anything to confirm."""
+        return bool(self.suspected or self._sessions)
+
+    def _begin_sessions(self) -> None:
+        """Where a page changes with each visit, it may be a clock, or a value of the session: some will come again."""
+        for writer in self._one_of_each():
+            cold = self._truths[writer].cold
+            if cold and GAP in cold.text:
+                self._memory.put_back()
+                wrote = self._visitors.visit(writer, self.page.url)
+                if wrote.stored:
+                    self._sessions.append((writer, wrote, self._visitors.state(writer)))
+
+    def _of_sessions(self) -> Iterator[tuple[tuple[Identity, Identity, str], tuple[str, ...]]]:
+        """Values that came to stay with one visitor's session, that nobody else is given, and that others read."""
+        changing = {word for pair in self._restless for text in pair for word in words(text)}
+        for writer, wrote, state in self._sessions:
+            cold = self._truths[writer].cold
+            own = words(wrote.text) - changing - (cold.stable if cold else set())
+            for _ in range(AGAIN):
+                self._memory.put_back()
+                own &= words(self._visitors.visit(writer, self.page.url, state).text)
+                self._memory.put_back()
+                own -= words(self._visitors.visit(self._one_of_each()[-1], self.page.url).text)
+            for reader in self._one_of_each() if own else []:
+                self._memory.put_back(state.kept)
+                if (reader != writer or writer.user is None) and own & words(
+                    self._visitors.visit(reader, self.page.url).text
+                ):
+                    yield (writer, reader, "content"), (f"a value of the session of {writer.user or 'nobody'}",)
+
+    def _one_of_each(self) -> list[Identity]:
+        """The first two users and nobody, in one language."""
+        people = dict.fromkeys([*self._visitors.people[:2], None])
+        return [next(each for each in self._visitors.identities if each.user == name) for name in people]
 
     def _in_a_row(self, row: list[Identity], found: Suspicions) -> None:
         """One after the other, without emptying the caches: some pages are stored by a second visit only."""

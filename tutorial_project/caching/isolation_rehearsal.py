@@ -86,9 +86,9 @@ class Memory:
             self._fill(alias, held)
         self.put_back_sessions()
 
-    def put_back_sessions(self) -> None:
-        """Make the sessions what they were at the beginning: they belong to the visitors, not to the pages."""
-        self._fill(SESSIONS, self._start[SESSIONS])
+    def put_back_sessions(self, kept: Kept | None = None) -> None:
+        """Make the sessions what they were then, or at the beginning: they belong to the visitors, not to the pages."""
+        self._fill(SESSIONS, (kept or self._start)[SESSIONS])
 
     def _fill(self, alias: str, held: tuple[Any, Any]) -> None:
         # In place: cache objects, of other threads too, hold these two.

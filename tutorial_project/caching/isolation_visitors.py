@@ -20,7 +20,7 @@ from django.db.models import Q
 from django.test import Client
 
 from .isolation_answers import GAP, Answer
-from .isolation_rehearsal import AuditError, Memory, _line, one_visit
+from .isolation_rehearsal import AuditError, Kept, Memory, _line, one_visit
 from .time_limit import TimeUp, within
 
 # What says nothing about whom an answer was made for, or is compared by itself.
@@ -28,7 +28,7 @@ UNTOLD = set(
     "age cache-control content-language content-length date etag expires last-modified location pragma server "
     "server-timing set-cookie vary".split()
 )
-STREAMED = 1_000_000  # bytes of a stream that are read
+STREAMED = 200_000  # bytes of a stream that are read
 MANY_LANGUAGES = 3
 
 
@@ -42,6 +42,14 @@ class Identity:
 
     def __str__(self) -> str:
         return ", ".join([self.user or "nobody", self.language, *(f"{name}: {value}" for name, value in self.headers)])
+
+
+@dataclass(frozen=True)
+class State:
+    """What a visit leaves: cookies in the visitor's browser, and all that lies in the caches, sessions too."""
+
+    cookies: SimpleCookie
+    kept: Kept
 
 
 class Visitors:
@@ -90,11 +98,11 @@ class Visitors:
                 chosen[identity] = None
         return list(chosen)
 
-    def visit(self, identity: Identity, url: str) -> Answer:
-        """Visit a page, with the session and the cookies of the beginning and the caches as they are."""
+    def visit(self, identity: Identity, url: str, returning: State | None = None) -> Answer:
+        """Visit a page, with the caches as they are, and session and cookies as at the beginning, or as in `returning`."""
         client, cookies = self._browsers[identity]
-        client.cookies = copy.deepcopy(cookies)
-        self.memory.put_back_sessions()
+        client.cookies = copy.deepcopy(returning.cookies if returning else cookies)
+        self.memory.put_back_sessions(returning.kept if returning else None)
         before, threads = self.memory.entries(), set(threading.enumerate())
         headers = {"accept-language": identity.language, **dict(identity.headers)}
         try:
@@ -109,6 +117,10 @@ class Visitors:
             return Answer(0, "", failed=f"ends in {type(error).__name__}: {_line(error)}")
         stored = any(before.get(key) != value for key, value in self.memory.entries().items())
         return Answer(**{**vars(answer), "stored": stored})
+
+    def state(self, identity: Identity) -> State:
+        """What the last visit left, to this visitor and in the caches."""
+        return State(copy.deepcopy(self._browsers[identity][0].cookies), self.memory.kept())
 
     def secret(self, identity: Identity, answer: Answer) -> str:
         """The CSRF cookie that this visitor holds after the answer; empty if none."""
@@ -247,13 +259,13 @@ def _content(response: Any) -> str:
 
 
 def _read(response: Iterable[bytes]) -> bytes:
-    body, parts = b"", iter(response)
-    for part in parts:
+    body = bytearray()
+    for part in response:
         body += part
         if len(body) >= STREAMED:
             break
     response.close()  # type: ignore[attr-defined]
-    return body[:STREAMED]
+    return bytes(body[:STREAMED])
 
 
 def _end_threads(started: set[threading.Thread]) -> None:
