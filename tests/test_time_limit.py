@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tutorial_project.lab import time_limit
-from tutorial_project.lab.time_limit import TimeUp, within
+from tutorial_project.caching import time_limit
+from tutorial_project.caching.time_limit import TimeUp, within
 
 unix = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="SIGALRM is there on Unix alone")
 

@@ -6,13 +6,17 @@ import pytest
 from django.core.cache import cache
 from django.core.handlers import base
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
+from django.http.response import ResponseHeaders
 from django.utils import translation
 from django.utils.module_loading import import_string
+from django.views.decorators.cache import cache_page
+from django.views.decorators.vary import vary_on_cookie, vary_on_headers
 
 from real_shop import fresh_lab, running_lab  # noqa: F401
 from test_draw import Shown, display_noted  # noqa: F401
 from tutorial_project.lab.bench import Lab
-from tutorial_project.lab.xray import summarised
+from tutorial_project.lab.leaks import site_wide
+from tutorial_project.lab.xray import STORED, Xray, summarised
 from tutorial_project.shop.models import Tag
 
 
@@ -121,3 +125,83 @@ def test_long_hashes_are_shortened_so_that_two_runs_print_the_same(lab: Lab) -> 
 def test_a_statement_on_one_line(sql: str, short: str) -> None:
     assert summarised(sql) == short
     assert len(summarised("INSERT " + "x" * 200)) == 76 and re.search("…$", summarised("INSERT " + "x" * 200))
+
+
+# What the page cache knows
+
+
+def greet(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(f"Hello, {request.user}")
+
+
+def marked(xray: Xray) -> list[str]:
+    """The lines that are marked, without their hashes and their indent, in order."""
+    lines = [re.sub(r"[.\w]+…\S*", "…", line.strip()) for line in repr(xray).splitlines()]
+    return [line for line in lines if STORED in line or line.startswith("+ Vary")]
+
+
+def test_a_decorated_view_is_stored_before_the_middleware_says_what_it_varies_on(lab: Lab, shown: Shown) -> None:
+    url = lab.mount("mine/", cache_page(60)(greet))
+    xray = lab.xray(url, "alice")
+    assert marked(xray) == [f"cache set …  {STORED}", "+ Vary: Accept-Language", "+ Vary: Cookie"]
+    assert xray.varied() == ("", "Accept-Language, Cookie")
+    xray.figure()
+    assert "stored before anything was in Vary, above it Vary: Accept-Language, Cookie is" in shown()["text/plain"]
+
+
+def test_each_growth_of_vary_stands_inside_the_middleware_that_makes_it(lab: Lab) -> None:
+    lines = repr(lab.xray(lab.mount("mine/", cache_page(60)(greet)), "alice")).splitlines()
+    indent = {line.strip(): len(line) - len(line.lstrip()) for line in lines}
+    assert indent["+ Vary: Cookie"] == indent["SessionMiddleware"] + 2
+    assert indent["+ Vary: Accept-Language"] == indent["LocaleMiddleware"] + 2
+    assert lines.index(next(line for line in lines if STORED in line)) < len(lines) - 2
+
+
+def test_a_decorator_inside_says_it_in_time(lab: Lab) -> None:
+    xray = lab.xray(lab.mount("mine/", cache_page(60)(vary_on_cookie(greet))), "alice")
+    assert marked(xray) == ["+ Vary: Cookie", f"cache set …  {STORED}", "+ Vary: Accept-Language"]
+    assert xray.varied() == ("Cookie", "Accept-Language")
+
+
+def test_the_site_wide_pair_stores_above_both(lab: Lab, shown: Shown) -> None:
+    with site_wide():
+        xray = lab.xray(lab.mount("mine/", greet), "alice")
+    assert marked(xray) == ["+ Vary: Accept-Language", "+ Vary: Cookie", f"cache set …  {STORED}"]
+    xray.figure()
+    assert "stored when Vary named Accept-Language, Cookie\n" in shown()["text/plain"]
+
+
+def test_a_hit_stores_nothing_and_a_page_that_is_not_kept_neither(lab: Lab) -> None:
+    url = lab.mount("mine/", cache_page(60)(greet))
+    lab.xray(url, "alice")
+    assert not any(step.stores for step in lab.xray(url, "alice").steps)
+    xray = lab.xray(lab.mount("other/", greet), "alice")
+    assert marked(xray) == [] and xray.varied() == ("", "")
+
+
+def test_a_header_that_says_the_same_again_has_not_grown(lab: Lab) -> None:
+    def twice(request: HttpRequest) -> HttpResponse:
+        response = HttpResponse(headers={"Vary": "X-Region"})
+        response["Vary"] = "x-region"
+        response["Vary"] = "X-Region, X-Store"
+        return response
+
+    lines = marked(lab.xray(lab.mount("mine/", cache_page(60)(twice))))
+    assert lines == ["+ Vary: X-Region", "+ Vary: X-Store", f"cache set …  {STORED}", "+ Vary: Accept-Language"]
+
+
+def test_nothing_watches_the_headers_afterwards(lab: Lab) -> None:
+    before = vars(ResponseHeaders)["__setitem__"]
+    lab.xray("/")
+    assert vars(ResponseHeaders)["__setitem__"] is before
+
+
+def test_the_figure_puts_each_growth_on_the_bar_of_its_middleware(lab: Lab) -> None:
+    xray = lab.xray(lab.mount("mine/", cache_page(60)(vary_on_headers("X-Region")(greet))), "alice")
+    bars = xray._spans(times=False)
+    found = [(step.label, xray._grown_in(step, bars)) for step in xray.steps if step.kind == "vary"]
+    assert [(label, bar and bar[0].label) for label, bar in found] == [
+        ("X-Region", None),  # a decorator
+        ("Accept-Language", "LocaleMiddleware"),
+        ("Cookie", "SessionMiddleware"),
+    ]

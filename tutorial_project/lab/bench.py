@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.core.cache import cache, caches
 from django.db import connections
 from django.test import Client
+from django.test.signals import setting_changed
 from django.urls import clear_url_caches, path
 
 from .. import urls
@@ -21,6 +22,7 @@ from . import boxes, draw, entries, live_page, meter, rush, survey, traffic, wor
 from .errors import LabError
 from .meter import language_kept
 from .starters import untouched
+from .visitors import Visitor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +55,7 @@ class Lab:
         self._swapped: dict[str, Callable[..., Any]] = {}
         self._live_page = live_page.LivePage(self)
         install()
+        setting_changed.connect(self._setting_changed)
         _current = self
 
     # What it is
@@ -85,7 +88,7 @@ class Lab:
         """
         if (known := self._clients.get((who, language))) is not None:
             return known
-        browser = Client(headers={"accept-language": language} if language else None)
+        browser = Visitor(headers={"accept-language": language} if language else None)
         if who is not None:
             user = get_user_model()._default_manager.filter(username=who).first()
             if user is None:
@@ -93,6 +96,11 @@ class Lab:
             browser.force_login(user)
             self._clients[who, language] = browser
         return browser
+
+    def _setting_changed(self, setting: str, **_: Any) -> None:
+        if setting == "MIDDLEWARE":  # inside override_settings, and after it: a browser's handler loads it anew
+            for browser in self._clients.values():
+                browser.handler._middleware_chain = None  # type: ignore[attr-defined]  # not in the stubs
 
     def visit(
         self, url: str, who: str | None = None, language: str | None = None, data: Mapping[str, Any] | None = None

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ..caching.time_limit import TimeUp, within
 from .errors import LabError
 from .exercises import Exercise, NotAttempted, Wrong, find
 from .progress_file import Entry, record
 from .starters import untouched
-from .time_limit import TimeUp, within
 
 LINE = 90  # characters; JupyterLab breaks longer lines in the middle of a word
 KEPT_OUTPUT = 2000  # characters of what the learner's code prints; a loop that prints for ever fills no memory

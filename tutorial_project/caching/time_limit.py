@@ -1,4 +1,10 @@
-"""Stopping a learner's code that does not end by itself."""
+"""Code that does not end by itself, stopped: `within(2.0, function)`.
+
+Guarantee: in the main thread a loop is stopped soon after its time, whatever it catches; a limit inside a limit is
+kept, and the outer one goes on counting.
+Limit: code that stays inside one long call of a C library is stopped when that call returns. In any other thread a loop
+around a bare `except:` may hold on.
+"""
 
 import ctypes
 import signal
@@ -6,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -14,7 +21,7 @@ AGAIN = 0.1  # seconds to the next alarm, should the code have caught the last
 
 
 class TimeUp(BaseException):
-    """The time is up. A BaseException, so that the learner's own `except Exception` does not swallow it."""
+    """The time is up. A BaseException, so that an `except Exception` of the code does not swallow it."""
 
 
 def within(seconds: float, function: Callable[[], T]) -> T:
@@ -75,15 +82,18 @@ def _alarm_limit(seconds: float) -> Iterator[None]:
         strikes += 1
         _strike(frame, strikes > 1)
 
-    tracer = sys.gettrace()
+    tracer, started = sys.gettrace(), monotonic()
     before = signal.signal(signal.SIGALRM, strike)
-    timer_before = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+    left, again = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, *timer_before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         sys.settrace(tracer)
         signal.signal(signal.SIGALRM, before)
+        if left:  # an earlier timer, of a limit around this one: it would have been running all the while
+            left = max(left - (monotonic() - started), 0.001)
+        signal.setitimer(signal.ITIMER_REAL, left, again)
 
 
 @contextmanager

@@ -1,0 +1,265 @@
+"""Part of `isolation`: answers compared. What stays the same each time one identity reads a page is its truth.
+
+A page is cut into words. Two visits of one identity differ in clocks, tokens and random numbers: there the truth has a
+gap, which anything may fill. A page that does not fit is compared with what another identity was given.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from functools import cached_property, lru_cache
+
+WORD = re.compile(r"[^\W_]+|\s+|[\W_]")
+GAP = "\ue000"  # stands in a truth for what changes with each visit; no answer holds it
+PIECE = re.compile(rf"{GAP}|<[^<>{GAP}]*>?|[^<{GAP}\n]+|\n")
+LONG = 100_000  # characters in which two answers differ; beyond, they are compared by tags and lines
+SMALL = 10_000  # pairs of words that difflib may look at: beyond, only words that stand once on each side are aligned
+EXCERPT = 40  # characters
+Changes = tuple[list[tuple[list[str], list[str]]], Counter[str]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one visit was answered. `text` holds status, headers and content; `failed` says why there was no answer."""
+
+    status: int
+    text: str
+    cookies: dict[str, str] = field(default_factory=dict)
+    stored: bool = False  # whether the visit put anything into a cache, sessions apart
+    streams: bool = False
+    target: str = ""  # of a redirect
+    raised: str = ""  # the name of the exception behind a 500
+    failed: str = ""
+
+
+class Truth:
+    """What one identity is answered when nobody else has been there: from empty caches, and on coming again."""
+
+    def __init__(self) -> None:
+        self.cold: Pattern | None = None
+        self.again: Pattern | None = None
+        self.restless: set[tuple[str, str]] = set()  # pieces of text that gave way to one another between visits
+        self.statuses: set[int] = set()
+        self.cookies: dict[str, list[str]] = {}
+
+    def learn(self, cold: Answer, again: Answer) -> None:
+        """Widen it by one more visit to empty caches and one after it."""
+        self.cold, self.again = self._learning(self.cold, cold.text), self._learning(self.again, again.text)
+        self.statuses |= {cold.status, again.status}
+        for name, value in (*cold.cookies.items(), *again.cookies.items()):
+            self.cookies.setdefault(name, []).append(value)
+
+    def _learning(self, pattern: Pattern | None, text: str) -> Pattern:
+        if pattern is None:
+            return Pattern(text)
+        if pattern.fits(text):
+            return pattern
+        for lost, gained in pattern.changes(text)[0]:
+            self.restless |= {("".join(lost), "".join(gained)), ("".join(gained), "".join(lost))}
+        return pattern.learning(text)
+
+    def holds(self, answer: Answer) -> bool:
+        """Whether the answer is one that this identity is given anyway."""
+        return answer.status in self.statuses and any(pattern.fits(answer.text) for pattern in self._patterns())
+
+    def borrowed(self, answer: Answer, other: Answer, restless: set[tuple[str, str]]) -> list[str]:
+        """What in `answer` is not this identity's own and is in `other`, which somebody else was given.
+
+        Empty where nothing is: then the answer differs for a reason of its own. A text that is missing from both, and
+        stands in the truth, is named with "no" in front. What gives way as in `restless` does so for everybody.
+        """
+        return min((pattern.borrowed(answer.text, other.text, restless) for pattern in self._patterns()), key=len)
+
+    def _patterns(self) -> list[Pattern]:
+        return [pattern for pattern in (self.cold, self.again) if pattern]
+
+
+class Pattern:
+    """A text with gaps."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._pieces = text.split(GAP)
+
+    @cached_property
+    def stable(self) -> set[str]:
+        """Its words."""
+        return set(WORD.findall(self.text))
+
+    def learning(self, text: str) -> Pattern:
+        """This pattern, with gaps where `text` differs."""
+        start, mine, theirs, end = _apart(self.text, text)
+        kept: list[str] = []
+        last = (-1, -1)
+        for i, j in [*aligned(mine, theirs), (len(mine), len(theirs))]:
+            if (i, j) != (last[0] + 1, last[1] + 1) and kept[-1:] != [GAP]:
+                kept.append(GAP)
+            kept.extend(mine[i : i + 1])
+            last = (i, j)
+        return Pattern(start + "".join(kept) + end)
+
+    def fits(self, text: str) -> bool:
+        """Whether the pieces stand in `text` in their order, with anything in the gaps. Takes linear time."""
+        first, *middle = self._pieces
+        if not middle:
+            return text == first
+        last = middle.pop()
+        at, end = len(first), len(text) - len(last)
+        if at > end or not text.startswith(first) or not text.endswith(last):
+            return False
+        for piece in middle:
+            at = text.find(piece, at, end)
+            if at < 0:
+                return False
+            at += len(piece)
+        return True
+
+    def changes(self, text: str) -> Changes:
+        """(words lost, words that stand in their place) wherever `text` differs outside the gaps; and what it has more
+        of each word, less where negative: words that only stand elsewhere count 0."""
+        return _changes(self.text, text)
+
+    def borrowed(self, text: str, other: str, restless: set[tuple[str, str]]) -> list[str]:
+        """See `Truth.borrowed`: the pieces of text, each as it stands."""
+        theirs, _ = self.changes(other)
+        gained_there = set(_telling(word for _, gained in theirs for word in gained))
+        lost_there = set(_telling(word for lost, _ in theirs for word in lost))
+        found = []
+        changed, more = self.changes(text)
+        at_rest = GAP not in self.text  # there, a word in another place says something too
+        for lost, gained in changed:
+            if ("".join(lost), "".join(gained)) in restless:
+                continue
+            if any((at_rest or more[word] > 0) and word in gained_there for word in _telling(gained)):
+                found.append("".join(gained))
+            elif not _telling(gained) and any(
+                (at_rest or more[word] < 0) and word in lost_there for word in _telling(lost)
+            ):
+                found.append(NO + "".join(lost))
+        return found
+
+
+@lru_cache(maxsize=1000)
+def _changes(pattern: str, text: str) -> Changes:
+    _, mine, theirs, _ = _apart(pattern, text)
+    changed = []
+    last = (-1, -1)
+    for i, j in [*aligned(mine, theirs), (len(mine), len(theirs))]:
+        lost, gained = mine[last[0] + 1 : i], theirs[last[1] + 1 : j]
+        gap, lost = GAP in lost, [word for word in lost if word != GAP]
+        if lost or (gained and not gap):
+            changed.append((lost, gained))
+        last = (i, j)
+    more = Counter(theirs)
+    more.subtract(mine)
+    return changed, more
+
+
+def _apart(a: str, b: str) -> tuple[str, list[str], list[str], str]:
+    """What both begin with, the words of each between, what both end with. Of long texts: tags and lines, not words."""
+    start = _common(a, b)
+    while start and a[start - 1].isalnum():
+        start -= 1
+    end = _common(a[start:][::-1], b[start:][::-1])
+    while end and a[len(a) - end].isalnum():
+        end -= 1
+    middle_a, middle_b = a[start : len(a) - end], b[start : len(b) - end]
+    cut = WORD if len(middle_a) + len(middle_b) <= LONG else PIECE
+    return a[:start], cut.findall(middle_a), cut.findall(middle_b), a[len(a) - end :]
+
+
+def _common(a: str, b: str) -> int:
+    """The length of what both begin with."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
+    return low
+
+
+NO = "no "
+
+
+def words(text: str) -> set[str]:
+    """The words of a text, of two letters or more."""
+    return {word for word in WORD.findall(text) if len(word) > 1 and word.isalnum()}
+
+
+def _telling(given: Iterable[str]) -> list[str]:
+    """The words that say something; where there are none, all signs but white space."""
+    signs = [word for word in given if not word.isspace()]
+    return [word for word in signs if word.isalnum()] or signs
+
+
+def aligned(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of places at which `a` and `b` hold the same word, rising in both; as many as can be found at little cost.
+
+    Common ends first, then the words that stand once on both sides (the "patience" diff), then difflib between them.
+    """
+    pairs: list[tuple[int, int]] = []
+    open_: list[tuple[int, int, int, int]] = [(0, len(a), 0, len(b))]
+    while open_:
+        i, n, j, m = open_.pop()
+        while i < n and j < m and a[i] == b[j]:
+            pairs.append((i, j))
+            i, j = i + 1, j + 1
+        while i < n and j < m and a[n - 1] == b[m - 1]:
+            n, m = n - 1, m - 1
+            pairs.append((n, m))
+        if (n - i) * (m - j) <= SMALL:
+            for x, y, size in SequenceMatcher(None, a[i:n], b[j:m], autojunk=False).get_matching_blocks():
+                pairs.extend((i + x + k, j + y + k) for k in range(size))
+        elif anchors := _anchors(a, b, i, n, j, m):
+            cuts = [(i, j), *anchors, (n, m)]
+            open_.extend((x, x2, y, y2) for (x, y), (x2, y2) in zip(cuts, cuts[1:], strict=False))
+    return sorted(pairs)
+
+
+def _anchors(a: Sequence[str], b: Sequence[str], i: int, n: int, j: int, m: int) -> list[tuple[int, int]]:
+    """The longest rising row of words that stand once in a[i:n] and once in b[j:m]."""
+    once_a, once_b = Counter(a[i:n]), Counter(b[j:m])
+    place = {b[y]: y for y in range(j, m) if once_b[b[y]] == 1}
+    pairs = [(x, place[a[x]]) for x in range(i, n) if once_a[a[x]] == 1 and a[x] in place]
+    piles: list[tuple[int, int]] = []  # (place in b, index of the pair) on top of each pile, rising
+    before: list[int] = []
+    for index, (_, y) in enumerate(pairs):
+        low = bisect_left(piles, (y,))
+        before.append(piles[low - 1][1] if low else -1)
+        piles[low : low + 1] = [(y, index)]
+    row, index = [], piles[-1][1] if piles else -1
+    while index >= 0:
+        row.append(pairs[index])
+        index = before[index]
+    return row[::-1]
+
+
+def excerpts(pieces: list[str], stable: set[str], name: str) -> tuple[str, ...]:
+    """At most three short excerpts, without markup and without words that change with each visit.
+
+    Those that hold the user's `name` come first, and are cut around it.
+    """
+    found: dict[str, None] = {}
+    for piece in pieces:
+        no, body = (NO, piece.removeprefix(NO)) if piece.startswith(NO) else ("", piece)
+        body = "".join(word for word in WORD.findall(body) if no or word in stable)
+        body = " ".join(html.unescape(re.sub(r"^[^<>]*>|<[^<>]*>?", " ", body)).split()) or body.strip()
+        if body:
+            found[no + _short(body, name)] = None
+    named = [text for text in found if name and name in text]
+    return tuple([*named, *(text for text in found if text not in named)][:3])
+
+
+def _short(text: str, name: str) -> str:
+    at = text.find(name) if name else -1
+    if len(text) <= EXCERPT:
+        return text
+    if at < 0:
+        return text[:EXCERPT].rstrip() + "…"
+    start = max(0, at - (EXCERPT - len(name)) // 2)
+    return ("…" if start else "") + text[start : start + EXCERPT].strip() + "…"
