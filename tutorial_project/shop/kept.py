@@ -25,29 +25,29 @@ from .selectors import product_detail as ask_product_detail
 
 def popular_products() -> list[Product]:
     """The twenty products that sold most, ten minutes old at most; the same for everybody."""
-    return cache.get_or_set("popular_products", ask_popular_products, 600)
+    return cache.get_or_set("popular_products", ask_popular_products, 600)  # type: ignore[return-value]
 
 
 def navigation() -> list[dict[str, Any]]:
     """The menu, ten minutes old at most; both languages' names stand on its rows, so one entry serves both."""
-    return cache.get_or_set("navigation", ask_navigation, 600)
+    return cache.get_or_set("navigation", ask_navigation, 600)  # type: ignore[return-value]
 
 
 def permission_set(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
     """All permissions of a user, a minute old at most; for what a page shows, never for what it lets somebody do."""
     if not user.is_authenticated:
         return frozenset()
-    return cache.get_or_set(f"user:{user.pk}:permissions", lambda: ask_permission_set(user), 60)
+    return cache.get_or_set(f"user:{user.pk}:permissions", lambda: ask_permission_set(user), 60)  # type: ignore[return-value]
 
 
 def product_detail(pk: int) -> dict[str, Any]:
     """One product with its store, category, tags and rating, a minute old at most. Raises `Product.DoesNotExist`."""
-    return cache.get_or_set(f"product:{pk}:detail", lambda: ask_product_detail(pk), 60)
+    return cache.get_or_set(f"product:{pk}:detail", lambda: ask_product_detail(pk), 60)  # type: ignore[return-value]
 
 
 def dashboard_stats(tenant_id: int) -> dict[str, Any]:
     """A store's figures, ten minutes old at most: whoever asks has made sure that the reader is staff of this store."""
-    return cache.get_or_set(f"tenant:{tenant_id}:dashboard_stats", lambda: ask_dashboard_stats(tenant_id), 600)
+    return cache.get_or_set(f"tenant:{tenant_id}:dashboard_stats", lambda: ask_dashboard_stats(tenant_id), 600)  # type: ignore[return-value]
 
 
 def exchange_rate(currency: str) -> Decimal | None:
