@@ -8,10 +8,11 @@ from django.core.cache import cache
 from django.db.models import QuerySet
 from django.utils import translation
 
+from ...caching.metering import CacheCall, Event
 from ...shop.models import Product
 from ..entries import entries
 from ..exercises import Wrong, attempt, exercise, expect_type
-from ..meter import Reading, metered
+from ..meter import Reading, listening, metered
 from .backends import lifetime
 
 if TYPE_CHECKING:
@@ -101,18 +102,17 @@ def many_in_one_trip(answer: Any, lab: "Lab") -> str:
         raise Wrong(f"{first.queries} queries for {len(wanted)} products nobody had. in_bulk(pks) takes one for all.")
     again = cards_of(answer, wanted)
     if again.queries:
-        unknown = cost(answer, [UNKNOWN]).queries
         why = (
-            f"one is for product {UNKNOWN}, which does not exist: that is an answer too. Store None for it, and look "
-            "with `in`, or for what is missing from what get_many gave."
-            if unknown
-            else "everything was stored a moment ago. Is the query sent before the cache has been asked?"
+            "everything was stored a moment ago. Is the query sent before the cache has been asked?"
+            if cost(answer, KNOWN).queries
+            else f"it is for product {UNKNOWN}, which does not exist: that is an answer too. Store None for it, and look "
+            "with `in` for what get_many did not give."
         )
         raise Wrong(f"asked again, it sends {again.queries} queries: {why}")
-    if (trips := again.trips["default"]) > 1:
+    if (trips := again.trips["asked"]) > 1:
         raise Wrong(f"{trips} round trips for {len(wanted)} products that are all there. get_many takes all keys.")
     more = cards_of(answer, wanted | {20: Product.objects.get(pk=20), 21: Product.objects.get(pk=21)})
-    if more.queries > 1 or more.trips["default"] > 2:
+    if more.queries > 1 or more.trips["asked"] > 2:
         raise Wrong(
             f"with 2 of 6 missing it took {more.queries} queries and {more.trips['default']} round trips; one and two "
             "are enough: get_many, one query for the missing, set_many."
@@ -132,7 +132,7 @@ def cost(answer: Callable[..., Any], pks: list[int]) -> Reading:
 def cards_of(answer: Callable[..., Any], wanted: dict[int, Product | None]) -> Reading:
     """Call cards() for these. Raises Wrong where it gives something else; returns what it cost."""
     pks = list(wanted)
-    with metered() as reading:
+    with metered() as reading, listening(lambda event: count_trip(event, reading)):
         found = attempt(answer, list(pks))
     expect_type(found, dict, f"cards({pks})")
     if lost := [pk for pk in pks if pk not in found]:
@@ -149,6 +149,12 @@ def cards_of(answer: Callable[..., Any], wanted: dict[int, Product | None]) -> R
     if shown.queries:
         raise Wrong(f'showing the stores took {shown.queries} more queries: load them too, select_related("tenant").')
     return reading
+
+
+def count_trip(event: Event, reading: Reading) -> None:
+    """Count a call that reaches the cache server: one for no keys at all stays at home."""
+    if isinstance(event, CacheCall) and event.keys and not event.parts:
+        reading.trips["asked"] += 1
 
 
 def judge_kept(pks: list[int]) -> None:
