@@ -105,8 +105,8 @@ def many_in_one_trip(answer: Any, lab: "Lab") -> str:
         why = (
             "everything was stored a moment ago. Is the query sent before the cache has been asked?"
             if cost(answer, KNOWN).queries
-            else f"it is for product {UNKNOWN}, which does not exist: that is an answer too. Store None for it, and look "
-            "with `in` for what get_many did not give."
+            else f"it is for product {UNKNOWN}, which does not exist: that is an answer too. Store None for it, and "
+            "look with `in` for what get_many did not give."
         )
         raise Wrong(f"asked again, it sends {again.queries} queries: {why}")
     if (trips := again.trips["asked"]) > 1:
