@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from django.test import Client
 
+from tutorial_project.lab import rates_api
 from tutorial_project.lab.bench import Lab
 from tutorial_project.shop import kept, layered, rates
 from tutorial_project.shop.models import Product
@@ -136,3 +137,21 @@ def test_what_is_kept_costs_nothing_the_second_time_and_shows_all_that_a_page_sh
     assert (len(shown), reading.queries) == (20, 0)
     assert kept.product_detail(42)["product"] == Product.objects.get(pk=42)
     assert isinstance(cache.get("popular_products"), list)
+
+
+def test_the_layered_shop_is_there_for_the_block_with_the_layers_that_are_left_on(lab: Lab) -> None:
+    with lab.layered(page=False, fragments=False):
+        lab.visit("/product/42/")
+        assert lab.visit("/").queries == 11 and "product:42:detail" in keys()  # the menu was kept with the product
+    assert keys() == [] and lab.visit("/").queries == 12
+    with lab.layered(values=False):
+        lab.visit("/product/42/")
+        assert keys() == []
+
+
+def test_the_bench_tells_how_often_the_service_was_asked(lab: Lab) -> None:
+    before = rates_api.calls()
+    for _ in range(2):
+        kept.exchange_rate("USD")
+        rates.exchange_rate("GBP")
+    assert rates_api.calls() == before + 3

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
@@ -25,7 +26,6 @@ from .models import Product
 from .visitor import chosen_currency, has_session, visitor
 
 View = Callable[..., HttpResponse]
-MESSAGES_COOKIE = "messages"  # where django.contrib.messages keeps what a visitor without a session is still to be told
 
 
 def home_view(page: bool = True, fragments: bool = True, values: bool = True) -> View:
@@ -61,7 +61,7 @@ def for_strangers(view: View, seconds: int = 600) -> View:
     keep = cache_page(seconds, key_prefix="strangers")(view)
 
     def chosen(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if has_session(request) or MESSAGES_COOKIE in request.COOKIES:
+        if has_session(request) or CookieStorage.cookie_name in request.COOKIES:  # a message waits to be shown
             return view(request, *args, **kwargs)
         response = keep(request, *args, **kwargs)
         # cache_page tells browsers to keep the page too: whoever signs in would go on seeing it, signed out.
