@@ -60,8 +60,8 @@ left = {
 {name: int(which.sum()) for name, which in left.items()}
 
 # %% [markdown]
-# A page is too big to keep for her, for her name stands on it. A fragment is a piece of one template. The menu is on every page of
-# the shop. What these have in common is a **value**.
+# Alice's page cannot be kept for others, for her name stands on it. A fragment is a piece of one template, and the menu is on every
+# page of the shop. What these three have in common is that each is a **value**, whoever asks for it.
 #
 # ## Look, compute, store · minute 5
 #
@@ -271,7 +271,8 @@ print(f"queries of the first twenty, from the cache: {top.queries}")
 
 # %% [markdown]
 # Django's caches pickle what they are given, and pickling a queryset loads all of it. So it was evaluated, for good, and every
-# hit reads the whole shop to show twenty products. A plain dictionary in memory pickles nothing, and keeps the question:
+# hit reads the whole shop to show twenty products. (With the rows goes the query object itself, and that is what failed at MDN.) A
+# cache in plain memory, such as `functools.cache`, pickles nothing, and keeps the question:
 
 # %% tags=["claim:G5", "answer"]
 import functools
