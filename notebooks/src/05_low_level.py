@@ -267,6 +267,7 @@ predict("05.lazy", "How many rows lie in the cache?", [0, 20, 1200])
 cache.set("lazy", Product.objects.expensive_ranking(), 600)
 top = cost(lambda: list(cache.get("lazy")[:20]))
 reveal("05.lazy", len(cache.get("lazy")))
+print("stored: a", type(cache.get("lazy")).__name__, "with its", type(cache.get("lazy").query).__name__)
 print(f"queries of the first twenty, from the cache: {top.queries}")
 
 # %% [markdown]
