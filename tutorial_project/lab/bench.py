@@ -18,7 +18,7 @@ from django.urls import clear_url_caches, path
 from .. import urls
 from ..caching.metering import install
 from ..shop import models, selectors
-from . import boxes, draw, entries, live_page, meter, rush, survey, traffic, workers, xray
+from . import boxes, draw, entries, layered_shop, live_page, meter, rush, survey, traffic, workers, xray
 from .errors import LabError
 from .meter import language_kept
 from .starters import untouched
@@ -224,6 +224,10 @@ class Lab:
                 f"The shop has no selector called {name!r}: tutorial_project/shop/selectors.py has them all."
             )
         return found
+
+    def layered(self, page: bool = True, fragments: bool = True, values: bool = True) -> AbstractContextManager[None]:
+        """`with lab.layered():` the shop is the one with all layers, or those left on; see `lab/layered_shop.py`."""
+        return layered_shop.layered_shop(self, page, fragments, values)
 
     def restore(self) -> None:
         """Take out every view that was mounted and put back every selector that was swapped. The cache is emptied."""

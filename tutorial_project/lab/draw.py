@@ -127,8 +127,8 @@ def scoreboard(board: pd.DataFrame) -> None:
     `board` has a row for each way the shop was run, and the columns `queries` (per 1,000 requests) and one for each
     cache use (its hit ratio, or nothing where it was not used).
     """
-    fig, (left, right) = figure(9.0, 1.0 + 0.55 * len(board), panels=2, sharey=True)
     uses = [column for column in board.columns if column != "queries"]
+    fig, (left, right) = figure(9.0, 1.0 + max(0.55, 0.17 * len(uses)) * len(board), panels=2, sharey=True)
     runs = list(board.index)
     height = 0.8 / max(len(uses), 1)
     for i, use in enumerate(uses):

@@ -56,6 +56,16 @@ class Rates(BaseHTTPRequestHandler):
         """Say nothing: nobody reads this server's log."""
 
 
+def calls() -> int:
+    """How often the service that this project asks was asked for a rate so far."""
+    from urllib.request import ProxyHandler, build_opener
+
+    from django.conf import settings  # here, for the service itself runs without Django
+
+    with build_opener(ProxyHandler({})).open(f"{settings.RATES_URL}/calls", timeout=settings.RATES_TIMEOUT) as answer:
+        return int(json.load(answer)["calls"])
+
+
 def main(port_file: Path) -> None:
     """Serve on a free port of 127.0.0.1 until killed."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Rates)

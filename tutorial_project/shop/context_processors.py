@@ -14,10 +14,11 @@ from .visitor import cart_of, chosen_currency, visitor
 def every_page(request: HttpRequest) -> dict[str, Any]:
     """The visitor, what they may do, their currency and cart; and the menu and the sidebar, which ask only if drawn."""
     user = visitor(request)
+    known: frozenset[str] | None = getattr(request, "permissions", None)  # of a view that has looked them up already
     return {
         "visitor": user,
         "customer": getattr(request, "customer", None),
-        "permissions": selectors.permission_set(user),
+        "permissions": selectors.permission_set(user) if known is None else known,
         "currency": chosen_currency(request),
         "cart_count": sum(cart_of(request).values()),
         # In a lambda, so that the selector is looked up when it is asked, not when the page begins.
