@@ -127,7 +127,7 @@ def test_each_kind_of_leak_is_called_by_its_name(planted: Audited, kind: str) ->
         ("no_tenant", "alice, en wrote; anna, en read content: 17 "),
         ("fragment_permission", "Orders"),
         ("login_required_inside", "alice, en wrote; nobody, en read status: "),
-        ("target", "/people/alice/"),
+        ("target", "alice, en wrote; anna, en read status: alice "),
         ("cookie_with_the_name", "last=alice"),
     ],
 )

@@ -17,6 +17,7 @@ from functools import cached_property, lru_cache
 
 WORD = re.compile(r"[^\W_]+|\s+|[\W_]")
 GAP = "\ue000"  # stands in a truth for what changes with each visit; no answer holds it
+HEAD = "\ue001"  # stands before each header: one that is missing from a stored answer was to be added on its way
 PIECE = re.compile(rf"{GAP}|<[^<>{GAP}]*>?|[^<{GAP}\n]+|\n")
 LONG = 100_000  # characters in which two answers differ; beyond, they are compared by tags and lines
 SMALL = 10_000  # pairs of words that difflib may look at: beyond, only words that stand once on each side are aligned
@@ -138,8 +139,10 @@ class Pattern:
                 continue
             if any((at_rest or more[word] > 0) and word in gained_there for word in _telling(gained)):
                 found.append("".join(gained))
-            elif not _telling(gained) and any(
-                (at_rest or more[word] < 0) and word in lost_there for word in _telling(lost)
+            elif (
+                not _telling(gained)
+                and HEAD not in lost
+                and any((at_rest or more[word] < 0) and word in lost_there for word in _telling(lost))
             ):
                 found.append(NO + "".join(lost))
         return found
@@ -247,7 +250,7 @@ def excerpts(pieces: list[str], stable: set[str], name: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for piece in pieces:
         no, body = (NO, piece.removeprefix(NO)) if piece.startswith(NO) else ("", piece)
-        body = "".join(word for word in WORD.findall(body) if no or word in stable)
+        body = "".join(word for word in WORD.findall(body.replace(HEAD, "")) if no or word in stable)
         body = " ".join(html.unescape(re.sub(r"^[^<>]*>|<[^<>]*>?", " ", body)).split()) or body.strip()
         if body:
             found[no + _short(body, name)] = None

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.test import Client
 
-from .isolation_answers import GAP, Answer
+from .isolation_answers import GAP, HEAD, Answer
 from .isolation_rehearsal import AuditError, Kept, Memory, _line, one_visit
 from .time_limit import TimeUp, within
 
@@ -99,7 +99,7 @@ class Visitors:
         return list(chosen)
 
     def visit(self, identity: Identity, url: str, returning: State | None = None) -> Answer:
-        """Visit a page, with the caches as they are, and session and cookies as at the beginning, or as in `returning`."""
+        """Visit a page with the caches as they are; session and cookies as at the beginning, or as in `returning`."""
         client, cookies = self._browsers[identity]
         client.cookies = copy.deepcopy(returning.cookies if returning else cookies)
         self.memory.put_back_sessions(returning.kept if returning else None)
@@ -233,11 +233,11 @@ def _answer(client: Client, url: str, headers: dict[str, str]) -> Answer:
     if raised:
         content = raised.partition(":")[0]  # a page about an error, with all its values, differs each time
     else:
-        head += sorted(f"{name}: {value}" for name, value in response.items() if name.lower() not in UNTOLD)
+        head += sorted(f"{HEAD}{name}: {value}" for name, value in response.items() if name.lower() not in UNTOLD)
         content = _content(response)
     return Answer(
         response.status_code,
-        "\n".join([*head, "", content]).replace(GAP, " "),
+        "\n".join([*head, "", content.replace(HEAD, " ")]).replace(GAP, " "),
         {name: morsel.value for name, morsel in response.cookies.items() if morsel.value},
         streams=response.streaming,
         target=response.get("Location", ""),
