@@ -23,8 +23,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .isolation_addresses import check_urlconf, every_page, named
-from .isolation_inspection import Finding, Inspection
+from .isolation_addresses import EXAMPLE, check_urlconf, every_page, named
+from .isolation_inspection import REFUSES, Finding, Inspection
 from .isolation_rehearsal import AuditError, rehearsal
 from .isolation_visitors import Visitors
 
@@ -91,7 +91,8 @@ class Report:
 
     def _is_folded(self, each: Audited) -> bool:
         """Whether it is one of Django's own pages, the admin's above all, with nothing to say about it."""
-        return each.view.startswith("django.") and each.verdict in VERDICTS[2:]
+        nothing = each.verdict == "not cached" or each.why in (REFUSES, EXAMPLE)
+        return each.view.startswith("django.") and nothing
 
     def _leaks_of(self, url: str) -> list[str]:
         """For each kind of leak the pair of visitors that shows it best, and how many pairs there are."""

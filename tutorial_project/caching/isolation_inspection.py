@@ -15,6 +15,7 @@ from .isolation_visitors import Identity, State, Visitors
 
 _matches = vars(csrf)["_does_token_match"]
 TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{64}(?![A-Za-z0-9])")
+REFUSES = "refuses a GET (405)"
 AGAIN = 3  # times that a suspected page is read again
 # (who wrote, who read, kind) -> what leaked
 Suspicions = dict[tuple[Identity, Identity, str], tuple[str, ...]]
@@ -74,7 +75,7 @@ class Inspection:
                 return False
         self.why = _remark(answers)
         if all(answer.status == 405 for answer in answers.values()):
-            self.verdict, self.why = "not audited", "refuses a GET (405)"
+            self.verdict, self.why = "not audited", REFUSES
         elif all(answer.raised for answer in answers.values()):
             self.verdict = "not audited"
         elif not any(answer.stored for answer in answers.values()):
