@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent
+FAULTS = tomllib.loads((TESTS / "planted" / "faults.toml").read_text(encoding="utf-8"))["fault"]
 PEOPLE = [f"--user={name}" for name in ("alice", "anna", "clara", "admin")]
 HEADERS = ["X-Region: at", "X-Region: de", "X-Tenant: 1; X-User: 12", "X-Tenant: 11; X-User: 2"]
 BY_HEADER = {"/leaks/region/", "/leaks/unframed/"}
@@ -67,7 +70,9 @@ def audit(environment: dict[str, str]) -> Audit:
 
     def run(*arguments: str, settings: str = "planted.settings", **variables: str) -> Audited:
         command = [sys.executable, "-m", "django", "audit_cache", *arguments, "--settings", settings]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment | variables, timeout=600)
+        # Not from here: this folder's own audit would be found before that of PYTHONPATH.
+        folder, found = Path(environment["PLANTED_DATABASE"]).parent, environment | variables
+        done = subprocess.run(command, capture_output=True, text=True, env=found, cwd=folder, timeout=600)
         return Audited(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -226,3 +231,18 @@ def test_a_project_without_users_sessions_or_caches_is_audited_as_nobody(audit: 
 def test_the_same_report_is_printed_each_time(audit: Audit) -> None:
     arguments = ["/leaks/among_noise/", "/leaks/cookie_of_the_visitor/", "/leaks/csrf_form/", *PEOPLE[:2]]
     assert audit(*arguments).out == audit(*arguments).out
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault["name"] for fault in FAULTS])
+def test_an_audit_with_one_line_broken_is_wrong_about_a_page(
+    audit: Audit, tmp_path: Path, fault: dict[str, str]
+) -> None:
+    shutil.copytree(TESTS.parent / "tutorial_project" / "caching", tmp_path / "tutorial_project" / "caching")
+    (tmp_path / "tutorial_project" / "__init__.py").touch()
+    path = tmp_path / "tutorial_project" / "caching" / f"{fault['module']}.py"
+    source = path.read_text(encoding="utf-8")
+    assert source.count(fault["old"]) == 1
+    path.write_text(source.replace(fault["old"], fault["new"]), encoding="utf-8")
+    report = audit(fault["page"], *PEOPLE, PYTHONPATH=os.pathsep.join([str(tmp_path), str(TESTS)]))
+    leaks = report.verdicts.get(fault["page"]) == "leaks"
+    assert leaks == fault["page"].startswith("/safe/"), report

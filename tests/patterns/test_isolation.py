@@ -197,6 +197,11 @@ class AnswerTests(SimpleTestCase):
         self.assertTrue(truth.holds(Answer(200, "<b>bob</b> visit 17")))
         self.assertFalse(truth.holds(Answer(403, "<b>bob</b> visit 17")))
 
+    def test_what_only_stands_elsewhere_in_a_restless_page_is_not_borrowed(self) -> None:
+        answer, other = "7 <i>y</i><i>x</i>", "8 <i>y</i><i>x</i>"
+        self.assertEqual(self.pattern("1 <i>x</i><i>y</i>", "2 <i>x</i><i>y</i>").borrowed(answer, other, set()), [])
+        self.assertNotEqual(Pattern("1 <i>x</i><i>y</i>").borrowed(answer, other, set()), [])
+
     def test_long_texts_are_aligned_in_bounded_time(self) -> None:
         rows = [f"row {n}" for n in range(60_000)]
         changed = [*rows[:100], "new", *rows[200:40_000], *rows[40_001:]]

@@ -155,3 +155,13 @@ own_decorator = by_path(hello)
 @by_path
 def note(request: HttpRequest, pk: int) -> HttpResponse:
     return HttpResponse(f"<p>Note {pk}, as {who(request)} sees it</p>")
+
+
+def denied_button(request: HttpRequest) -> HttpResponse:
+    """Somebody took care that no page of the staff is kept; the staff are given the others' pages."""
+    body = cache.get("orders")
+    if body is None:
+        body = "<h1>Orders</h1>" + ("<p>Delete</p>" if request.user.is_staff else "")
+        if not request.user.is_staff:
+            cache.set("orders", body)
+    return HttpResponse(body)

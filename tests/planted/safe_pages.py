@@ -115,6 +115,13 @@ def told_that_it_is_kept(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"<p>As of {now():%H:%M:%S}</p>")
 
 
+def in_turns(request: HttpRequest) -> HttpResponse:
+    """Two banners in turn, the languages out of step: what one is shown first, the other is shown second."""
+    cache.add("turn", 0)
+    step = cache.incr("turn") + (request.LANGUAGE_CODE == "de")
+    return HttpResponse(f"<p>{who(request)}</p><p>{('Lamps', 'Chairs')[step % 2]}</p>")
+
+
 def hit_or_miss(request: HttpRequest) -> HttpResponse:
     kept = cache.get("slow")
     cache.set("slow", "answer")

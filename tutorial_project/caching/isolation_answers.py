@@ -137,13 +137,11 @@ class Pattern:
         for lost, gained in changed:
             if ("".join(lost), "".join(gained)) in restless:
                 continue
-            if any((at_rest or more[word] > 0) and word in gained_there for word in _telling(gained)):
+            come = [word for word in _telling(gained) if word in gained_there and (at_rest or more[word] > 0)]
+            gone = [word for word in _telling(lost) if word in lost_there and (at_rest or more[word] < 0)]
+            if come:
                 found.append("".join(gained))
-            elif (
-                not _telling(gained)
-                and HEAD not in lost
-                and any((at_rest or more[word] < 0) and word in lost_there for word in _telling(lost))
-            ):
+            elif gone and not _telling(gained) and HEAD not in lost:
                 found.append(NO + "".join(lost))
         return found
 
