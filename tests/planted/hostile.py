@@ -60,6 +60,11 @@ async def never_ends_async(request: HttpRequest) -> HttpResponse:
         await asyncio.sleep(0.01)
 
 
+async def sleeps_async(request: HttpRequest) -> HttpResponse:
+    await asyncio.sleep(3600)
+    return HttpResponse("good morning")
+
+
 def exits(request: HttpRequest) -> HttpResponse:
     sys.exit("somebody thought this was a script")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import ctypes
 import hashlib
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any, cast
 
-from asgiref.sync import AsyncToSync
 from django.apps import apps
 from django.conf import settings
 from django.db import transaction
@@ -269,9 +267,10 @@ def _read(response: Iterable[bytes]) -> bytes:
 
 
 def _end_threads(started: set[threading.Thread]) -> None:
-    """End the tasks and threads that a view left running when its time was up: the process could not end."""
-    for loop in list(AsyncToSync.loop_thread_executors):
-        loop.call_soon_threadsafe(lambda loop=loop: [task.cancel() for task in asyncio.all_tasks(loop)])  # type: ignore[misc]
+    """End the threads that a view left running when its time was up, an asynchronous one's event loop among them.
+
+    One that waits inside a long call ends after it; the command does not wait for it.
+    """
     for thread in started:
         if thread.ident and thread.is_alive():
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeUp))
