@@ -86,8 +86,10 @@ class Report:
                 lines.append(f"{verdict:<11}  and {_pages(len(folded))} of Django itself, {folded[0].url} the first")
         leaking, shared = (sum(each.verdict == verdict for each in self.visits) for verdict in VERDICTS[:2])
         cached = leaking + shared
-        last = f"{cached} cached, {leaking} leaking."
-        return [*lines, *self.notes, last if cached else "No page puts anything into a cache."]
+        last = f"{cached} cached, {leaking} leaking." if cached else "No page puts anything into a cache."
+        if all(each.verdict == "not audited" for each in self.visits):
+            last = "No page could be audited."
+        return [*lines, *self.notes, last]
 
     def _is_folded(self, each: Audited) -> bool:
         """Whether it is one of Django's own pages, the admin's above all, with nothing to say about it."""

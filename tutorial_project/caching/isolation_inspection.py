@@ -198,9 +198,9 @@ class Inspection:
             if self._truths[reader].holds(answer):
                 earlier.append((reader, answer))
                 continue
+            if any((writer, reader, kind) in found for writer, _ in earlier for kind in ("content", "status")):
+                continue  # known, and from whom
             for writer, wrote in reversed(earlier):
-                if any((writer, reader, kind) in found for kind in ("content", "status")):
-                    break
                 leaks = list(self._text(writer, wrote, reader, answer))
                 found.update({(writer, reader, kind): leaked for kind, leaked in leaks})
                 if leaks:

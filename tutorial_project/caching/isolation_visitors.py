@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.test import Client
+from django.test.client import ClientHandler
 
 from .isolation_answers import GAP, HEAD, Answer
 from .isolation_rehearsal import AuditError, Kept, Memory, _line, one_visit
@@ -65,6 +66,10 @@ class Visitors:
         self, users: Sequence[str] | None, languages: Sequence[str] | None, headers: Sequence[dict[str, str]]
     ) -> None:
         """Let the users sign in. Raises AuditError for a user or a language that the project does not have."""
+        try:
+            ClientHandler().load_middleware()
+        except Exception as error:
+            raise AuditError(f"MIDDLEWARE does not work: {_line(error)}") from error
         self.languages = self._languages(languages)
         accounts = self._accounts(users)
         everybody: list[str | None] = [*accounts, None]
