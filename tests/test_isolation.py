@@ -230,6 +230,29 @@ def test_a_project_without_users_sessions_or_caches_is_audited_as_nobody(audit: 
     assert (report.status, report.error) == (0, "")
 
 
+@pytest.mark.parametrize("engine", ["signed_cookies", "cache", "file", "cached_db"])
+def test_wherever_sessions_are_kept(audit: Audit, engine: str) -> None:
+    pages = ["name", "flash", "number_of_the_session"], ["by_user", "by_session", "counter_in_the_session"]
+    leaks, safe = (
+        [f"/{prefix}/{name}/" for name in names] for prefix, names in zip(("leaks", "safe"), pages, strict=True)
+    )
+    report = audit(*leaks, *safe, *PEOPLE[:2], PLANTED_SESSIONS=engine)
+    assert report.verdicts == {**dict.fromkeys(leaks, "leaks"), **dict.fromkeys(safe, "shared")}
+
+
+def test_a_project_behind_https(audit: Audit) -> None:
+    report = audit("/leaks/name/", "/safe/imprint/", *PEOPLE[:2], settings="planted.secure")
+    assert report.verdicts == {"/leaks/name/": "leaks", "/safe/imprint/": "shared"}
+
+
+def test_addresses_with_a_language_or_an_expression_in_them(audit: Audit) -> None:
+    report = audit(*PEOPLE[:2], settings="planted.prefixed")
+    leaks, safe = ("/en/shop/name/", "/de/shop/name/", "/old/name/"), ("/en/shop/language/", "/de/shop/language/")
+    assert {url for url, verdict in report.verdicts.items() if verdict == "leaks"} == set(leaks), report.out
+    assert {url for url, verdict in report.verdicts.items() if verdict == "shared"} == set(safe), report.out
+    assert "archive/(?P<year>[0-9]{4})/$>" in report.out and "needs an example" in report.out
+
+
 def test_the_same_report_is_printed_each_time(audit: Audit) -> None:
     arguments = ["/leaks/among_noise/", "/leaks/cookie_of_the_visitor/", "/leaks/csrf_form/", *PEOPLE[:2]]
     assert audit(*arguments).out == audit(*arguments).out

@@ -43,4 +43,5 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 USE_TZ = True
+SESSION_ENGINE = f"django.contrib.sessions.backends.{os.environ.get('PLANTED_SESSIONS', 'db')}"
 LOGIN_URL = "/login/"

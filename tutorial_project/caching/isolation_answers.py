@@ -18,6 +18,8 @@ from functools import cached_property, lru_cache
 WORD = re.compile(r"[^\W_]+|\s+|[\W_]")
 GAP = "\ue000"  # stands in a truth for what changes with each visit; no answer holds it
 HEAD = "\ue001"  # stands before each header: one that is missing from a stored answer was to be added on its way
+HEADER = re.compile(rf"{HEAD}[^\n]*\n")
+MARKUP = re.compile(r"^[^<>]*>|<[^<>]*>?")
 PIECE = re.compile(rf"{GAP}|<[^<>{GAP}]*>?|[^<{GAP}\n]+|\n")
 LONG = 100_000  # characters in which two answers differ; beyond, they are compared by tags and lines
 SMALL = 10_000  # pairs of words that difflib may look at: beyond, only words that stand once on each side are aligned
@@ -248,12 +250,14 @@ def excerpts(pieces: list[str], stable: set[str], name: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for piece in pieces:
         no, body = (NO, piece.removeprefix(NO)) if piece.startswith(NO) else ("", piece)
+        # The headers that come with another status say nothing, but for those that say a name.
+        body = HEADER.sub(lambda match: match[0] if name and name in match[0] else "", body) or body
         body = "".join(word for word in WORD.findall(body.replace(HEAD, "")) if no or word in stable)
-        body = " ".join(html.unescape(re.sub(r"^[^<>]*>|<[^<>]*>?", " ", body)).split()) or body.strip()
+        body = " ".join(html.unescape(MARKUP.sub(" ", body)).split()) or body.strip()
         if body:
             found[no + _short(body, name)] = None
     named = [text for text in found if name and name in text]
-    return tuple([*named, *(text for text in found if text not in named)][:3])
+    return tuple([*named, *(text for text in found if text not in named)][:3]) or ("part of the page",)
 
 
 def _short(text: str, name: str) -> str:

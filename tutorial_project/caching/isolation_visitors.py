@@ -168,10 +168,11 @@ class Visitors:
         field, all_ = model.USERNAME_FIELD, model._default_manager
         found: dict[str, Any] = {}
         try:
-            if named is None:
-                return {user.get_username(): user for user in _chosen(model)}
-            for name in named:
-                found[name] = all_.filter(**{field: name}).first()
+            with transaction.atomic():
+                if named is None:
+                    return {user.get_username(): user for user in _chosen(model)}
+                for name in named:
+                    found[name] = all_.filter(**{field: name}).first()
         except Exception as error:
             if named:
                 raise AuditError(f"The users cannot be read: {_line(error)}") from error
