@@ -9,8 +9,11 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+
+from test_postgresql import needs_postgresql, server  # noqa: F401
 
 TESTS = Path(__file__).resolve().parent
 FAULTS = tomllib.loads((TESTS / "planted" / "faults.toml").read_text(encoding="utf-8"))["fault"]
@@ -59,9 +62,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "PLANTED_DATABASE": str(folder / "planted.sqlite3"),
         "DJANGO_SETTINGS_MODULE": "planted.settings",
     }
-    for command in (["migrate", "--run-syncdb", "-v0"], ["loaddata", "-v0", "people"]):
-        subprocess.run([sys.executable, "-m", "django", *command], check=True, env=found, cwd=folder)
+    prepare(found)
     return found
+
+
+def prepare(environment: dict[str, str]) -> None:
+    """Put the planted people into the database that the environment names."""
+    for command in (["migrate", "-v0", "auth"], ["migrate", "-v0", "--run-syncdb"], ["loaddata", "-v0", "people"]):
+        folder = Path(environment["PLANTED_DATABASE"]).parent
+        subprocess.run([sys.executable, "-m", "django", *command], check=True, env=environment, cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +247,17 @@ def test_wherever_sessions_are_kept(audit: Audit, engine: str) -> None:
     )
     report = audit(*leaks, *safe, *PEOPLE[:2], PLANTED_SESSIONS=engine)
     assert report.verdicts == {**dict.fromkeys(leaks, "leaks"), **dict.fromkeys(safe, "shared")}
+
+
+@needs_postgresql
+def test_on_postgresql(audit: Audit, environment: dict[str, str], server: str) -> None:  # noqa: F811
+    there = {"PLANTED_PORT": str(urlsplit(server).port)}
+    pages = ["/leaks/name/", "/leaks/rows/", "/safe/by_user/", "/safe/by_tenant/"]
+    bare = audit(*pages, **there)  # there are no tables yet: such a query spoils a transaction on PostgreSQL
+    prepare(environment | there)
+    report = audit(*pages, *PEOPLE, **there)
+    assert [report.verdicts[url] for url in pages] == ["leaks", "leaks", "shared", "shared"], report
+    assert "Visited as nobody alone: there are no users to be had" in bare.out and bare.verdicts["/leaks/name/"]
 
 
 def test_a_project_behind_https(audit: Audit) -> None:
