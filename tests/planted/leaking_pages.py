@@ -121,6 +121,14 @@ def among_noise(request: HttpRequest) -> HttpResponse:
 
 
 @MINUTE
+def mixed_in(request: HttpRequest) -> HttpResponse:
+    """The reader's own line stands anywhere in a list in random order."""
+    lines = [f"<li>{name}</li>" for name in ("lamps", "chairs", "tables", "forks", "spoons", "knives", who(request))]
+    random.shuffle(lines)
+    return HttpResponse("".join(lines))
+
+
+@MINUTE
 def huge(request: HttpRequest) -> HttpResponse:
     rows = [f"<li>row {n} of many, {n % 7}</li>" for n in range(20_000)]
     rows.insert(15_000, f"<li>kept for {who(request)}</li>")

@@ -82,6 +82,12 @@ def shuffled(request: HttpRequest) -> HttpResponse:
     return HttpResponse("".join(names) + f"<p>{who(request)}</p>")
 
 
+def mixed_in(request: HttpRequest) -> HttpResponse:
+    lines = [f"<li>{name}</li>" for name in ("lamps", "chairs", "tables", "forks", "spoons", "knives", who(request))]
+    random.shuffle(lines)
+    return HttpResponse("".join(lines) + cache.get_or_set("foot", "foot"))
+
+
 def counter(request: HttpRequest) -> HttpResponse:
     """Of this process, beside a piece that is kept."""
     return HttpResponse(f"<p>Visit {next(visits)}, page 1 of 7</p>{cache.get_or_set('foot', 'foot')}")

@@ -216,17 +216,19 @@ class Inspection:
     def _text(
         self, writer: Identity, wrote: Answer, reader: Identity, answer: Answer
     ) -> Iterator[tuple[str, tuple[str, ...]]]:
-        truth = self._truths[reader]
-        if truth.holds(answer):
+        truth, own, theirs = self._truths[reader], self._samples[reader], self._truths[writer]
+        if answer.text == own.text:
             return
-        borrowed = truth.borrowed(answer, wrote, self._restless)
-        own = self._samples[reader]
         kind = "content" if (answer.status, answer.target) == (own.status, own.target) else "status"
+        pieces = [] if truth.holds(answer) else truth.borrowed(answer, wrote, self._restless)
         if kind == "status" and answer.status != wrote.status:
             return
-        cold = self._truths[writer].cold
-        if borrowed:
-            yield kind, excerpts(borrowed, cold.stable if cold else set(), writer.user or "")
+        stable = theirs.cold.stable if theirs.cold else set()
+        if not pieces:
+            pieces = truth.foreign(answer, theirs)
+            stable = set(pieces)
+        if pieces:
+            yield kind, excerpts(pieces, stable, writer.user or "")
 
     def _token(
         self, writer: Identity, wrote: Answer, reader: Identity, answer: Answer
