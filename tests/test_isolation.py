@@ -2,15 +2,21 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from test_postgresql import needs_postgresql, server  # noqa: F401
+
 TESTS = Path(__file__).resolve().parent
+FAULTS = tomllib.loads((TESTS / "planted" / "faults.toml").read_text(encoding="utf-8"))["fault"]
 PEOPLE = [f"--user={name}" for name in ("alice", "anna", "clara", "admin")]
 HEADERS = ["X-Region: at", "X-Region: de", "X-Tenant: 1; X-User: 12", "X-Tenant: 11; X-User: 2"]
 BY_HEADER = {"/leaks/region/", "/leaks/unframed/"}
@@ -56,9 +62,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "PLANTED_DATABASE": str(folder / "planted.sqlite3"),
         "DJANGO_SETTINGS_MODULE": "planted.settings",
     }
-    for command in (["migrate", "--run-syncdb", "-v0"], ["loaddata", "-v0", "people"]):
-        subprocess.run([sys.executable, "-m", "django", *command], check=True, env=found, cwd=folder)
+    prepare(found)
     return found
+
+
+def prepare(environment: dict[str, str]) -> None:
+    """Put the planted people into the database that the environment names."""
+    for command in (["migrate", "-v0", "auth"], ["migrate", "-v0", "--run-syncdb"], ["loaddata", "-v0", "people"]):
+        folder = Path(environment["PLANTED_DATABASE"]).parent
+        subprocess.run([sys.executable, "-m", "django", *command], check=True, env=environment, cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +79,9 @@ def audit(environment: dict[str, str]) -> Audit:
 
     def run(*arguments: str, settings: str = "planted.settings", **variables: str) -> Audited:
         command = [sys.executable, "-m", "django", "audit_cache", *arguments, "--settings", settings]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment | variables, timeout=600)
+        # Not from here: this folder's own audit would be found before that of PYTHONPATH.
+        folder, found = Path(environment["PLANTED_DATABASE"]).parent, environment | variables
+        done = subprocess.run(command, capture_output=True, text=True, env=found, cwd=folder, timeout=600)
         return Audited(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -127,7 +141,7 @@ def test_each_kind_of_leak_is_called_by_its_name(planted: Audited, kind: str) ->
         ("no_tenant", "alice, en wrote; anna, en read content: 17 "),
         ("fragment_permission", "Orders"),
         ("login_required_inside", "alice, en wrote; nobody, en read status: "),
-        ("target", "/people/alice/"),
+        ("target", "alice, en wrote; anna, en read status: alice "),
         ("cookie_with_the_name", "last=alice"),
     ],
 )
@@ -156,6 +170,7 @@ def test_the_site_wide_pair_leaks_in_one_order_alone(audit: Audit) -> None:
         ("never_ends_and_catches", "not audited", "no answer within 0.5 s"),
         ("never_ends_and_catches_all", "not audited", "no answer within 0.5 s"),
         ("never_ends_async", "not audited", "no answer within 0.5 s"),
+        ("sleeps_async", "not audited", "no answer within 0.5 s"),
         ("exits", "not audited", "ends in SystemExit: somebody thought this was a script"),
         ("needs_a_host", "not cached", "answers 404 to everybody"),
         ("clears_the_cache", "not cached", ""),
@@ -196,6 +211,7 @@ def test_a_view_that_needs_a_host_is_given_one(audit: Audit) -> None:
         (["--seconds=0"], {}, "--seconds must be more than 0."),
         ([], {"PLANTED_DATABASE": "/nowhere/planted.sqlite3"}, "The database 'default' does not work"),
         ([], {"settings": "planted.broken_urlconf"}, "ROOT_URLCONF 'planted.nowhere' does not work"),
+        ([], {"settings": "planted.broken_middleware"}, "MIDDLEWARE does not work: No module named 'planted.nowhere'"),
         (["/safe/imprint"], {}, "Not all that was to be audited could be"),
     ],
 )
@@ -223,6 +239,55 @@ def test_a_project_without_users_sessions_or_caches_is_audited_as_nobody(audit: 
     assert (report.status, report.error) == (0, "")
 
 
+@pytest.mark.parametrize("engine", ["signed_cookies", "cache", "file", "cached_db"])
+def test_wherever_sessions_are_kept(audit: Audit, engine: str) -> None:
+    pages = ["name", "flash", "number_of_the_session"], ["by_user", "by_session", "counter_in_the_session"]
+    leaks, safe = (
+        [f"/{prefix}/{name}/" for name in names] for prefix, names in zip(("leaks", "safe"), pages, strict=True)
+    )
+    report = audit(*leaks, *safe, *PEOPLE[:2], PLANTED_SESSIONS=engine)
+    assert report.verdicts == {**dict.fromkeys(leaks, "leaks"), **dict.fromkeys(safe, "shared")}
+
+
+@needs_postgresql
+def test_on_postgresql(audit: Audit, environment: dict[str, str], server: str) -> None:  # noqa: F811
+    there = {"PLANTED_PORT": str(urlsplit(server).port)}
+    pages = ["/leaks/name/", "/leaks/rows/", "/safe/by_user/", "/safe/by_tenant/"]
+    bare = audit(*pages, **there)  # there are no tables yet: such a query spoils a transaction on PostgreSQL
+    prepare(environment | there)
+    report = audit(*pages, *PEOPLE, **there)
+    assert [report.verdicts[url] for url in pages] == ["leaks", "leaks", "shared", "shared"], report
+    assert "Visited as nobody alone: there are no users to be had" in bare.out and bare.verdicts["/leaks/name/"]
+
+
+def test_a_project_behind_https(audit: Audit) -> None:
+    report = audit("/leaks/name/", "/safe/imprint/", *PEOPLE[:2], settings="planted.secure")
+    assert report.verdicts == {"/leaks/name/": "leaks", "/safe/imprint/": "shared"}
+
+
+def test_addresses_with_a_language_or_an_expression_in_them(audit: Audit) -> None:
+    report = audit(*PEOPLE[:2], settings="planted.prefixed")
+    leaks, safe = ("/en/shop/name/", "/de/shop/name/", "/old/name/"), ("/en/shop/language/", "/de/shop/language/")
+    assert {url for url, verdict in report.verdicts.items() if verdict == "leaks"} == set(leaks), report.out
+    assert {url for url, verdict in report.verdicts.items() if verdict == "shared"} == set(safe), report.out
+    assert "archive/(?P<year>[0-9]{4})/$>" in report.out and "needs an example" in report.out
+
+
 def test_the_same_report_is_printed_each_time(audit: Audit) -> None:
     arguments = ["/leaks/among_noise/", "/leaks/cookie_of_the_visitor/", "/leaks/csrf_form/", *PEOPLE[:2]]
     assert audit(*arguments).out == audit(*arguments).out
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault["name"] for fault in FAULTS])
+def test_an_audit_with_one_line_broken_is_wrong_about_a_page(
+    audit: Audit, tmp_path: Path, fault: dict[str, str]
+) -> None:
+    shutil.copytree(TESTS.parent / "tutorial_project" / "caching", tmp_path / "tutorial_project" / "caching")
+    (tmp_path / "tutorial_project" / "__init__.py").touch()
+    path = tmp_path / "tutorial_project" / "caching" / f"{fault['module']}.py"
+    source = path.read_text(encoding="utf-8")
+    assert source.count(fault["old"]) == 1
+    path.write_text(source.replace(fault["old"], fault["new"]), encoding="utf-8")
+    report = audit(fault["page"], *PEOPLE, PYTHONPATH=os.pathsep.join([str(tmp_path), str(TESTS)]))
+    leaks = report.verdicts.get(fault["page"]) == "leaks"
+    assert leaks == fault["page"].startswith("/safe/"), report

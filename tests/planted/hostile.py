@@ -60,6 +60,11 @@ async def never_ends_async(request: HttpRequest) -> HttpResponse:
         await asyncio.sleep(0.01)
 
 
+async def sleeps_async(request: HttpRequest) -> HttpResponse:
+    await asyncio.sleep(3600)
+    return HttpResponse("good morning")
+
+
 def exits(request: HttpRequest) -> HttpResponse:
     sys.exit("somebody thought this was a script")
 
@@ -89,7 +94,8 @@ def breaks_its_transaction(request: HttpRequest) -> HttpResponse:
 def asks_for_more(request: HttpRequest) -> HttpResponse:
     """What projects with django-redis ask their cache for."""
     with cache.lock("one"):  # type: ignore[attr-defined]
-        cache.set("one", 1, nx=True)  # type: ignore[call-arg]
+        cache.set("one", 1, 60, nx=True)  # type: ignore[call-arg]
+    assert 0 < cache.ttl("one") <= 60  # type: ignore[attr-defined]
     return HttpResponse(str(cache.delete_pattern("on*")))  # type: ignore[attr-defined]
 
 

@@ -121,6 +121,14 @@ def among_noise(request: HttpRequest) -> HttpResponse:
 
 
 @MINUTE
+def mixed_in(request: HttpRequest) -> HttpResponse:
+    """The reader's own line stands anywhere in a list in random order."""
+    lines = [f"<li>{name}</li>" for name in ("lamps", "chairs", "tables", "forks", "spoons", "knives", who(request))]
+    random.shuffle(lines)
+    return HttpResponse("".join(lines))
+
+
+@MINUTE
 def huge(request: HttpRequest) -> HttpResponse:
     rows = [f"<li>row {n} of many, {n % 7}</li>" for n in range(20_000)]
     rows.insert(15_000, f"<li>kept for {who(request)}</li>")
@@ -155,3 +163,13 @@ own_decorator = by_path(hello)
 @by_path
 def note(request: HttpRequest, pk: int) -> HttpResponse:
     return HttpResponse(f"<p>Note {pk}, as {who(request)} sees it</p>")
+
+
+def denied_button(request: HttpRequest) -> HttpResponse:
+    """Somebody took care that no page of the staff is kept; the staff are given the others' pages."""
+    body = cache.get("orders")
+    if body is None:
+        body = "<h1>Orders</h1>" + ("<p>Delete</p>" if request.user.is_staff else "")
+        if not request.user.is_staff:
+            cache.set("orders", body)
+    return HttpResponse(body)

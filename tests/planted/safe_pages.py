@@ -82,6 +82,12 @@ def shuffled(request: HttpRequest) -> HttpResponse:
     return HttpResponse("".join(names) + f"<p>{who(request)}</p>")
 
 
+def mixed_in(request: HttpRequest) -> HttpResponse:
+    lines = [f"<li>{name}</li>" for name in ("lamps", "chairs", "tables", "forks", "spoons", "knives", who(request))]
+    random.shuffle(lines)
+    return HttpResponse("".join(lines) + cache.get_or_set("foot", "foot"))
+
+
 def counter(request: HttpRequest) -> HttpResponse:
     """Of this process, beside a piece that is kept."""
     return HttpResponse(f"<p>Visit {next(visits)}, page 1 of 7</p>{cache.get_or_set('foot', 'foot')}")
@@ -113,6 +119,13 @@ def allowance(request: HttpRequest) -> HttpResponse:
 @MINUTE
 def told_that_it_is_kept(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"<p>As of {now():%H:%M:%S}</p>")
+
+
+def in_turns(request: HttpRequest) -> HttpResponse:
+    """Two banners in turn, the languages out of step: what one is shown first, the other is shown second."""
+    cache.add("turn", 0)
+    step = cache.incr("turn") + (request.LANGUAGE_CODE == "de")
+    return HttpResponse(f"<p>{who(request)}</p><p>{('Lamps', 'Chairs')[step % 2]}</p>")
 
 
 def hit_or_miss(request: HttpRequest) -> HttpResponse:

@@ -39,8 +39,17 @@ CACHES = {
     "numbers": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/1"},
 }
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ.get("PLANTED_DATABASE", "")}}
+if os.environ.get("PLANTED_PORT"):  # of a PostgreSQL server
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "postgres",
+        "USER": "course",
+        "HOST": "127.0.0.1",
+        "PORT": os.environ["PLANTED_PORT"],
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 USE_TZ = True
+SESSION_ENGINE = f"django.contrib.sessions.backends.{os.environ.get('PLANTED_SESSIONS', 'db')}"
 LOGIN_URL = "/login/"

@@ -23,8 +23,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .isolation_addresses import check_urlconf, every_page, named
-from .isolation_inspection import Finding, Inspection
+from .isolation_addresses import EXAMPLE, check_urlconf, every_page, named
+from .isolation_inspection import REFUSES, Finding, Inspection
 from .isolation_rehearsal import AuditError, rehearsal
 from .isolation_visitors import Visitors
 
@@ -86,12 +86,15 @@ class Report:
                 lines.append(f"{verdict:<11}  and {_pages(len(folded))} of Django itself, {folded[0].url} the first")
         leaking, shared = (sum(each.verdict == verdict for each in self.visits) for verdict in VERDICTS[:2])
         cached = leaking + shared
-        last = f"{cached} cached, {leaking} leaking."
-        return [*lines, *self.notes, last if cached else "No page puts anything into a cache."]
+        last = f"{cached} cached, {leaking} leaking." if cached else "No page puts anything into a cache."
+        if all(each.verdict == "not audited" for each in self.visits):
+            last = "No page could be audited."
+        return [*lines, *self.notes, last]
 
     def _is_folded(self, each: Audited) -> bool:
         """Whether it is one of Django's own pages, the admin's above all, with nothing to say about it."""
-        return each.view.startswith("django.") and each.verdict in VERDICTS[2:]
+        nothing = each.verdict == "not cached" or each.why in (REFUSES, EXAMPLE)
+        return each.view.startswith("django.") and nothing
 
     def _leaks_of(self, url: str) -> list[str]:
         """For each kind of leak the pair of visitors that shows it best, and how many pairs there are."""

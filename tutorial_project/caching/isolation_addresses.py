@@ -18,6 +18,7 @@ from django.utils.regex_helper import normalize
 
 from .isolation_rehearsal import AuditError, _line
 
+EXAMPLE = "its address needs an example: name one"
 NOWHERE = "no pattern of the URLconf matches it"
 ROWS = 3  # of each model, that are asked for their address
 ARGUMENT = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
@@ -114,7 +115,7 @@ def _pages(found: _Found, examples: dict[str, tuple[str, dict[str, Any]]], langu
             url = _plain(found) or _by_example(found, examples)
         if url is not None:
             pages[url] = Page(url, view)
-    return list(pages.values()) or [Page(f"<{found.route}>", view, "its address needs an example")]
+    return list(pages.values()) or [Page(f"<{found.route}>", view, EXAMPLE)]
 
 
 def _plain(found: _Found) -> str | None:

@@ -17,9 +17,13 @@ from functools import cached_property, lru_cache
 
 WORD = re.compile(r"[^\W_]+|\s+|[\W_]")
 GAP = "\ue000"  # stands in a truth for what changes with each visit; no answer holds it
+HEAD = "\ue001"  # stands before each header: one that is missing from a stored answer was to be added on its way
+HEADER = re.compile(rf"{HEAD}[^\n]*\n")
+MARKUP = re.compile(r"^[^<>]*>|<[^<>]*>?")
 PIECE = re.compile(rf"{GAP}|<[^<>{GAP}]*>?|[^<{GAP}\n]+|\n")
 LONG = 100_000  # characters in which two answers differ; beyond, they are compared by tags and lines
 SMALL = 10_000  # pairs of words that difflib may look at: beyond, only words that stand once on each side are aligned
+VERY_LONG = 500_000  # characters of an answer beyond which its words are not gathered
 EXCERPT = 40  # characters
 Changes = tuple[list[tuple[list[str], list[str]]], Counter[str]]
 
@@ -45,11 +49,16 @@ class Truth:
         self.cold: Pattern | None = None
         self.again: Pattern | None = None
         self.restless: set[tuple[str, str]] = set()  # pieces of text that gave way to one another between visits
+        self.always: set[str] = set()  # words that stand in each cold answer
+        self.ever: set[str] = set()  # words that stood in any
         self.statuses: set[int] = set()
         self.cookies: dict[str, list[str]] = {}
 
     def learn(self, cold: Answer, again: Answer) -> None:
         """Widen it by one more visit to empty caches and one after it."""
+        found = words(cold.text)
+        self.always = self.always & found if self.cold else found
+        self.ever |= found | words(again.text)
         self.cold, self.again = self._learning(self.cold, cold.text), self._learning(self.again, again.text)
         self.statuses |= {cold.status, again.status}
         for name, value in (*cold.cookies.items(), *again.cookies.items()):
@@ -67,6 +76,15 @@ class Truth:
     def holds(self, answer: Answer) -> bool:
         """Whether the answer is one that this identity is given anyway."""
         return answer.status in self.statuses and any(pattern.fits(answer.text) for pattern in self._patterns())
+
+    def foreign(self, answer: Answer, other: Truth) -> list[str]:
+        """Words of `answer` that are in each of the other's answers, and never were in this identity's own.
+
+        For pages so restless that everything fits: in a list in random order, one more name is no change.
+        """
+        if not any(GAP in pattern.text for pattern in self._patterns()):
+            return []
+        return sorted(words(answer.text) & other.always - self.ever)
 
     def borrowed(self, answer: Answer, other: Answer, restless: set[tuple[str, str]]) -> list[str]:
         """What in `answer` is not this identity's own and is in `other`, which somebody else was given.
@@ -136,11 +154,11 @@ class Pattern:
         for lost, gained in changed:
             if ("".join(lost), "".join(gained)) in restless:
                 continue
-            if any((at_rest or more[word] > 0) and word in gained_there for word in _telling(gained)):
+            come = [word for word in _telling(gained) if word in gained_there and (at_rest or more[word] > 0)]
+            gone = [word for word in _telling(lost) if word in lost_there and (at_rest or more[word] < 0)]
+            if come:
                 found.append("".join(gained))
-            elif not _telling(gained) and any(
-                (at_rest or more[word] < 0) and word in lost_there for word in _telling(lost)
-            ):
+            elif gone and not _telling(gained) and HEAD not in lost:
                 found.append(NO + "".join(lost))
         return found
 
@@ -187,8 +205,8 @@ NO = "no "
 
 
 def words(text: str) -> set[str]:
-    """The words of a text, of two letters or more."""
-    return {word for word in WORD.findall(text) if len(word) > 1 and word.isalnum()}
+    """The words of a text, of two letters or more; of a very long one, none."""
+    return set() if len(text) > VERY_LONG else {word for word in WORD.findall(text) if len(word) > 1 and word.isalnum()}
 
 
 def _telling(given: Iterable[str]) -> list[str]:
@@ -247,12 +265,14 @@ def excerpts(pieces: list[str], stable: set[str], name: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for piece in pieces:
         no, body = (NO, piece.removeprefix(NO)) if piece.startswith(NO) else ("", piece)
-        body = "".join(word for word in WORD.findall(body) if no or word in stable)
-        body = " ".join(html.unescape(re.sub(r"^[^<>]*>|<[^<>]*>?", " ", body)).split()) or body.strip()
+        # The headers that come with another status say nothing, but for those that say a name.
+        body = HEADER.sub(lambda match: match[0] if name and name in match[0] else "", body) or body
+        body = "".join(word for word in WORD.findall(body.replace(HEAD, "")) if no or word in stable)
+        body = " ".join(html.unescape(MARKUP.sub(" ", body)).split()) or body.strip()
         if body:
             found[no + _short(body, name)] = None
     named = [text for text in found if name and name in text]
-    return tuple([*named, *(text for text in found if text not in named)][:3])
+    return tuple([*named, *(text for text in found if text not in named)][:3]) or ("part of the page",)
 
 
 def _short(text: str, name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from typing import Any
+from typing import Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -36,6 +36,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        threads = set(threading.enumerate())
         headers = [_headers(given) for given in options["header"]]
         if options["seconds"] <= 0:
             raise CommandError("--seconds must be more than 0.", returncode=2)
@@ -43,32 +44,35 @@ class Command(BaseCommand):
             report = audit(options["url"] or None, options["user"], options["language"], options["seconds"], headers)
         except AuditError as error:
             raise CommandError(str(error), returncode=2) from None
+        except Exception as error:  # a middleware that cannot be loaded, say
+            said = " ".join(str(error).split())
+            raise CommandError(f"It could not run: {type(error).__name__}: {said}", returncode=2) from None
         self.stdout.write(str(report))
         status = 1 if report else 0
         nothing = not any(each.verdict != "not audited" for each in report.visits)
         if not status and (nothing or any(each.why.startswith(NOWHERE) for each in report.visits)):
             self.stderr.write("Not all that was to be audited could be: see above.")
             status = 2
-        self.stdout.flush()
-        _leave(status)
+        if cast(Any, self)._called_from_command_line:  # only then is the process this command's own
+            _end_at_once(status, threads)
+        if status:
+            sys.exit(status)
 
 
 def _headers(given: str) -> dict[str, str]:
-    """ "X-Region: at; X-Store: 1" as a dict."""
+    """What --header was given, as a dict: "X-Region: at; X-Store: 1" holds two."""
     pairs = [part.partition(":") for part in given.split(";")]
     if not all(name.strip() and colon for name, colon, _ in pairs):
         raise CommandError(f'--header {given!r} is not of the form "NAME: VALUE".', returncode=2)
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _leave(status: int) -> None:
-    """End with this status; at once, where a view left a thread running that will not end."""
-    others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
-    for thread in others:
+def _end_at_once(status: int, known: set[threading.Thread]) -> None:
+    """End this process where a view left a thread running that will not end: Python would wait for it."""
+    left = [each for each in threading.enumerate() if each not in known and not each.daemon]
+    for thread in left:
         thread.join(1)
-    if any(thread.is_alive() for thread in others):
+    if any(thread.is_alive() for thread in left):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-    if status:
-        sys.exit(status)

@@ -15,6 +15,7 @@ from .isolation_visitors import Identity, State, Visitors
 
 _matches = vars(csrf)["_does_token_match"]
 TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{64}(?![A-Za-z0-9])")
+REFUSES = "refuses a GET (405)"
 AGAIN = 3  # times that a suspected page is read again
 # (who wrote, who read, kind) -> what leaked
 Suspicions = dict[tuple[Identity, Identity, str], tuple[str, ...]]
@@ -40,6 +41,10 @@ class Finding:
         return f"{self.url}: {self.wrote} wrote, {self.read} read {', '.join(self.leaked)} ({self.kind})"
 
 
+class Unanswered(Exception):
+    """A visit that got no answer, and why."""
+
+
 class Inspection:
     """The audit of one page: `scout`, then `suspicions`, then `confirm` what was suspected."""
 
@@ -56,25 +61,26 @@ class Inspection:
         """All of it but confirming; afterwards there is a verdict or something is suspected."""
         if self.why:
             self.verdict = "not audited"
-        elif self.scout():
-            for _ in range(2):
-                self.learn()
-            self.suspected = self.suspicions()
-            self._begin_sessions()
-            self.verdict = "shared"
+            return
+        try:
+            if self.scout():
+                for _ in range(2):
+                    self.learn()
+                self.suspected = self.suspicions()
+                self._begin_sessions()
+                self.verdict = "shared"
+        except Unanswered as error:
+            self._give_up(error)
 
     def scout(self) -> bool:
         """Whether any visit puts something into a cache. If none does, there is a verdict."""
         answers: dict[Identity, Answer] = {}
         for identity in self._visitors.scouts():
             self._memory.put_back()
-            answer = answers[identity] = self._visitors.visit(identity, self.page.url)
-            if answer.failed:
-                self.verdict, self.why = "not audited", answer.failed
-                return False
+            answers[identity] = self._visit(identity)
         self.why = _remark(answers)
         if all(answer.status == 405 for answer in answers.values()):
-            self.verdict, self.why = "not audited", "refuses a GET (405)"
+            self.verdict, self.why = "not audited", REFUSES
         elif all(answer.raised for answer in answers.values()):
             self.verdict = "not audited"
         elif not any(answer.stored for answer in answers.values()):
@@ -85,8 +91,8 @@ class Inspection:
         """Let everybody, or those given, visit from empty caches, and once more: what they are given is theirs."""
         for identity in who or self._visitors.identities:
             self._memory.put_back()
-            cold = self._visitors.visit(identity, self.page.url)
-            again = self._visitors.visit(identity, self.page.url)
+            cold = self._visit(identity)
+            again = self._visit(identity)
             truth = self._truths.setdefault(identity, Truth())
             truth.learn(cold, again)
             self._restless |= truth.restless
@@ -106,11 +112,11 @@ class Inspection:
             if not readers:
                 continue
             self._memory.put_back()
-            wrote = self._visitors.visit(writer, self.page.url)
+            wrote = self._visit(writer)
             left = self._memory.kept()
             for reader in readers if wrote.stored else []:
                 self._memory.put_back(left)
-                answer = self._visitors.visit(reader, self.page.url)
+                answer = self._visit(reader)
                 for kind, leaked in self._leaks(writer, wrote, reader, answer):
                     found[writer, reader, kind] = leaked
         for row in (everybody, everybody[::-1]):
@@ -119,18 +125,33 @@ class Inspection:
 
     def confirm(self) -> list[Finding]:
         """Look again, with what more visits teach about the page's own changes; returns what is still there."""
-        involved = {each for writer, reader, _ in self.suspected for each in (writer, reader)}
-        for _ in range(AGAIN):
-            self.learn(involved)
-        for _ in range(AGAIN):
-            self.suspected = self.suspected and self.suspicions(self.suspected)
-        self.suspected |= {key: leaked for key, leaked in self._of_sessions() if key not in self.suspected}
+        try:
+            self._look_again()
+        except Unanswered as error:
+            self._give_up(error)
         self.verdict = "leaks" if self.suspected else self.verdict
         page = self.page
         return [
             Finding(page.url, page.view, kind, str(writer), str(reader), leaked)
             for (writer, reader, kind), leaked in self.suspected.items()
         ]
+
+    def _look_again(self) -> None:
+        involved = {each for writer, reader, _ in self.suspected for each in (writer, reader)}
+        for _ in range(AGAIN):
+            self.learn(involved)
+        for _ in range(AGAIN):
+            self.suspected = self.suspected and self.suspicions(self.suspected)
+        self.suspected |= {key: leaked for key, leaked in self._of_sessions() if key not in self.suspected}
+
+    def _give_up(self, error: Unanswered) -> None:
+        self.verdict, self.why, self.suspected, self._sessions = "not audited", str(error), {}, []
+
+    def _visit(self, identity: Identity, returning: State | None = None) -> Answer:
+        answer = self._visitors.visit(identity, self.page.url, returning)
+        if answer.failed:
+            raise Unanswered(answer.failed)
+        return answer
 
     @property
     def doubtful(self) -> bool:
@@ -143,7 +164,7 @@ class Inspection:
             cold = self._truths[writer].cold
             if cold and GAP in cold.text:
                 self._memory.put_back()
-                wrote = self._visitors.visit(writer, self.page.url)
+                wrote = self._visit(writer)
                 if wrote.stored:
                     self._sessions.append((writer, wrote, self._visitors.state(writer)))
 
@@ -155,14 +176,12 @@ class Inspection:
             own = words(wrote.text) - changing - (cold.stable if cold else set())
             for _ in range(AGAIN):
                 self._memory.put_back()
-                own &= words(self._visitors.visit(writer, self.page.url, state).text)
+                own &= words(self._visit(writer, state).text)
                 self._memory.put_back()
-                own -= words(self._visitors.visit(self._one_of_each()[-1], self.page.url).text)
+                own -= words(self._visit(self._one_of_each()[-1]).text)
             for reader in self._one_of_each() if own else []:
                 self._memory.put_back(state.kept)
-                if (reader != writer or writer.user is None) and own & words(
-                    self._visitors.visit(reader, self.page.url).text
-                ):
+                if (reader != writer or writer.user is None) and own & words(self._visit(reader).text):
                     yield (writer, reader, "content"), (f"a value of the session of {writer.user or 'nobody'}",)
 
     def _one_of_each(self) -> list[Identity]:
@@ -175,13 +194,13 @@ class Inspection:
         self._memory.put_back()
         earlier: list[tuple[Identity, Answer]] = []
         for reader in row:
-            answer = self._visitors.visit(reader, self.page.url)
+            answer = self._visit(reader)
             if self._truths[reader].holds(answer):
                 earlier.append((reader, answer))
                 continue
+            if any((writer, reader, kind) in found for writer, _ in earlier for kind in ("content", "status")):
+                continue  # known, and from whom
             for writer, wrote in reversed(earlier):
-                if any((writer, reader, kind) in found for kind in ("content", "status")):
-                    break
                 leaks = list(self._text(writer, wrote, reader, answer))
                 found.update({(writer, reader, kind): leaked for kind, leaked in leaks})
                 if leaks:
@@ -197,17 +216,19 @@ class Inspection:
     def _text(
         self, writer: Identity, wrote: Answer, reader: Identity, answer: Answer
     ) -> Iterator[tuple[str, tuple[str, ...]]]:
-        truth = self._truths[reader]
-        if answer.failed or truth.holds(answer):
+        truth, own, theirs = self._truths[reader], self._samples[reader], self._truths[writer]
+        if answer.text == own.text:
             return
-        borrowed = truth.borrowed(answer, wrote, self._restless)
-        own = self._samples[reader]
         kind = "content" if (answer.status, answer.target) == (own.status, own.target) else "status"
+        pieces = [] if truth.holds(answer) else truth.borrowed(answer, wrote, self._restless)
         if kind == "status" and answer.status != wrote.status:
             return
-        cold = self._truths[writer].cold
-        if borrowed:
-            yield kind, excerpts(borrowed, cold.stable if cold else set(), writer.user or "")
+        stable = theirs.cold.stable if theirs.cold else set()
+        if not pieces:
+            pieces = truth.foreign(answer, theirs)
+            stable = set(pieces)
+        if pieces:
+            yield kind, excerpts(pieces, stable, writer.user or "")
 
     def _token(
         self, writer: Identity, wrote: Answer, reader: Identity, answer: Answer

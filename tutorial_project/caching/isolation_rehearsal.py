@@ -7,6 +7,7 @@ is sent, and sessions of Django's own kinds lie in a memory of their own. Whoeve
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -54,6 +55,11 @@ class RehearsalCache(locmem.LocMemCache):
     def lock(self, key: str, *args: Any, **kwargs: Any) -> Any:
         """A lock that nobody else holds: a rehearsal has one visitor at a time."""
         return Lock()
+
+    def ttl(self, key: Any, version: Any = None) -> int | None:
+        """The seconds that the key has left; None if it has no end, 0 if it is not there."""
+        end = vars(self)["_expire_info"].get(self.make_key(key, version), 0)
+        return None if end is None else max(0, int(end - time.time()))
 
     def keys(self, search: str = "*", version: Any = None) -> list[str]:
         """The keys like `search`, without prefix and version."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import ctypes
 import hashlib
@@ -12,14 +11,14 @@ from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any, cast
 
-from asgiref.sync import AsyncToSync
 from django.apps import apps
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.test import Client
+from django.test.client import ClientHandler
 
-from .isolation_answers import GAP, Answer
+from .isolation_answers import GAP, HEAD, Answer
 from .isolation_rehearsal import AuditError, Kept, Memory, _line, one_visit
 from .time_limit import TimeUp, within
 
@@ -67,6 +66,10 @@ class Visitors:
         self, users: Sequence[str] | None, languages: Sequence[str] | None, headers: Sequence[dict[str, str]]
     ) -> None:
         """Let the users sign in. Raises AuditError for a user or a language that the project does not have."""
+        try:
+            ClientHandler().load_middleware()
+        except Exception as error:
+            raise AuditError(f"MIDDLEWARE does not work: {_line(error)}") from error
         self.languages = self._languages(languages)
         accounts = self._accounts(users)
         everybody: list[str | None] = [*accounts, None]
@@ -99,7 +102,7 @@ class Visitors:
         return list(chosen)
 
     def visit(self, identity: Identity, url: str, returning: State | None = None) -> Answer:
-        """Visit a page, with the caches as they are, and session and cookies as at the beginning, or as in `returning`."""
+        """Visit a page with the caches as they are; session and cookies as at the beginning, or as in `returning`."""
         client, cookies = self._browsers[identity]
         client.cookies = copy.deepcopy(returning.cookies if returning else cookies)
         self.memory.put_back_sessions(returning.kept if returning else None)
@@ -165,10 +168,11 @@ class Visitors:
         field, all_ = model.USERNAME_FIELD, model._default_manager
         found: dict[str, Any] = {}
         try:
-            if named is None:
-                return {user.get_username(): user for user in _chosen(model)}
-            for name in named:
-                found[name] = all_.filter(**{field: name}).first()
+            with transaction.atomic():
+                if named is None:
+                    return {user.get_username(): user for user in _chosen(model)}
+                for name in named:
+                    found[name] = all_.filter(**{field: name}).first()
         except Exception as error:
             if named:
                 raise AuditError(f"The users cannot be read: {_line(error)}") from error
@@ -233,11 +237,11 @@ def _answer(client: Client, url: str, headers: dict[str, str]) -> Answer:
     if raised:
         content = raised.partition(":")[0]  # a page about an error, with all its values, differs each time
     else:
-        head += sorted(f"{name}: {value}" for name, value in response.items() if name.lower() not in UNTOLD)
+        head += sorted(f"{HEAD}{name}: {value}" for name, value in response.items() if name.lower() not in UNTOLD)
         content = _content(response)
     return Answer(
         response.status_code,
-        "\n".join([*head, "", content]).replace(GAP, " "),
+        "\n".join([*head, "", content.replace(HEAD, " ")]).replace(GAP, " "),
         {name: morsel.value for name, morsel in response.cookies.items() if morsel.value},
         streams=response.streaming,
         target=response.get("Location", ""),
@@ -269,9 +273,10 @@ def _read(response: Iterable[bytes]) -> bytes:
 
 
 def _end_threads(started: set[threading.Thread]) -> None:
-    """End the tasks and threads that a view left running when its time was up: the process could not end."""
-    for loop in list(AsyncToSync.loop_thread_executors):
-        loop.call_soon_threadsafe(lambda loop=loop: [task.cancel() for task in asyncio.all_tasks(loop)])  # type: ignore[misc]
+    """End the threads that a view left running when its time was up, an asynchronous one's event loop among them.
+
+    One that waits inside a long call ends after it; the command does not wait for it.
+    """
     for thread in started:
         if thread.ident and thread.is_alive():
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeUp))
