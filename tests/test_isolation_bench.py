@@ -39,6 +39,15 @@ def test_what_the_shop_keeps_in_its_selectors_leaks_nothing(lab: Lab) -> None:
     assert ({each.verdict for each in report.visits}, report.findings) == ({"shared"}, [])
 
 
+@pytest.mark.slow
+def test_the_layered_shop_is_cached_and_leaks_nothing(lab: Lab) -> None:
+    with lab.layered():
+        report = audit(["/", "/product/42/", "/dashboard/harbour-goods/"], users=["alice", "clara", "dora"])
+    verdicts = {each.url: each.verdict for each in report.visits}
+    assert (report.findings, verdicts["/"]) == ([], "shared"), report
+    assert "leaks" not in verdicts.values()
+
+
 def test_it_runs_where_an_event_loop_runs_as_in_a_kernel(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     url = lab.mount("hello/", hello)

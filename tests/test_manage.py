@@ -125,3 +125,13 @@ def test_what_a_command_lacks_is_said_in_one_line(command: list[str], says: str)
 def test_a_command_that_needs_neither_works(tmp_path: Path) -> None:
     done = subprocess.run([*MANAGE, "check"], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert "no issues" in done.stdout
+
+
+@pytest.mark.slow
+def test_audit_cache_starts_what_it_needs_where_nothing_is_named(tmp_path: Path) -> None:
+    named = ("DATABASE_URL", "REDIS_URL")
+    environment = {name: value for name, value in os.environ.items() if name not in named}
+    command = [*MANAGE, "audit_cache", "/", "/cart/", "/product/1/"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert "3 pages read by alice, en;" in done.stdout and "No page puts anything into a cache." in done.stdout

@@ -1,7 +1,8 @@
 """Django's command line for the shop: `python tutorial_project/manage.py runserver` shows it in a browser.
 
 `runserver` starts a cache server, a database and the outside service of its own, whatever DATABASE_URL and REDIS_URL
-name: they may be another project's. It takes them along when it ends. Every other command works with what they name.
+name: they may be another project's. It takes them along when it ends. `audit_cache` does the same where neither is set.
+Every other command works with what they name.
 """
 
 import os
@@ -37,6 +38,10 @@ def main(argv: list[str]) -> None:
         # The autoreloader starts this file again as a child, which finds the environment of its parent.
         if command == "runserver" and os.environ.get("RUN_MAIN") != "true":
             print(start_shop(), flush=True)
+        if command == "audit_cache" and not {"DATABASE_URL", "REDIS_URL"} & set(os.environ):
+            from tutorial_project.lab import environment
+
+            environment.start()
         if os.environ.get("RUN_MAIN") == "true":
             end_with_parent()
         execute_from_command_line(argv)
