@@ -6,8 +6,8 @@
 #
 # June 2018: on Freesound, people open one user's list of sound packs and are shown another user's. The list is kept by Django's
 # tag `{% cache SECONDS NAME VALUES... %}`, a copy for each of the values. Somebody had taken the name out, in the belief that every
-# word there is a value, "but the first parameter is a name", says the repair: the user had become the name, and all lists were
-# one ([freesound, pull request 1202](https://github.com/MTG/freesound/pull/1202)).
+# word there is a value, "but the first parameter is a name", says the repair: the first of the values had become the name, and
+# told nobody apart any more ([freesound, pull request 1202](https://github.com/MTG/freesound/pull/1202)).
 #
 # **You will see** a page as boxes: which of them one edit rebuilds, and which come from the cache untouched.
 # **You will learn** to keep a part of a page for everybody while the rest stays personal, and to write a key that cannot lie.
@@ -63,7 +63,7 @@ visits.groupby(["who", "language"])["served"].agg(["count", "sum"]).set_axis(["v
 # %% [markdown]
 # Ten of nineteen were served. (The scoreboard counts look-ups, and a page takes two.) Strangers have no cookie and share two copies,
 # one for each language. Nobody who is signed in was served, not even Ida, who came four times: whatever else is in her cookies, a
-# message or a token, is in the key as well. It is not even a copy for each reader.
+# form's token or a message, is in the key as well. It is not even a copy for each reader.
 #
 # And with the page everything is kept that should have stayed alive. Alice looks at the home page, puts something into her cart, and
 # looks again. How many things does the page say are in the cart?
@@ -134,6 +134,7 @@ lab.mount("", home(SIDEBAR))
 predict("04.warm", f"The page takes {own} queries. How many when the sidebar is in the cache?", [own, own - 1, 0])
 
 # %% tags=["claim:L2", "claim:F1", "answer"]
+lab.empty_cache()
 cold, warm = lab.visit("/"), lab.visit("/")
 reveal("04.warm", warm.queries)
 {"the shop's own page": own, "the fragment is cold": cold.queries, "only the fragment is warm": warm.queries}
@@ -225,7 +226,7 @@ pd.DataFrame(cost, index=["cold", "warm"]).T
 
 # %% [markdown]
 # **What just happened.** The same template, the same three hits. Asked at once, what the hits saved is the drawing, not the asking. Only
-# the sidebar was saved, because the shop hands it over in a lambda (`shop/context_processors.py`). Asked when drawn, what is in a
+# the sidebar was saved: the shop hands it over in a `SimpleLazyObject` already (`shop/context_processors.py`). Asked when drawn, what is in a
 # warm fragment is never asked.
 #
 # So this is what the home page looks like now. Look for the box without a fill: it is all that a visit still builds.
