@@ -47,6 +47,7 @@ from django.views.decorators.cache import cache_page
 from django.views.decorators.vary import vary_on_cookie
 from tutorial_project.shop import selectors, views
 
+lab.restore()
 nothing = lab.replay(80)
 lab.mount("", cache_page(600)(vary_on_cookie(views.home)))
 by_cookie = lab.replay(80)
