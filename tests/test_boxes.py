@@ -110,3 +110,16 @@ def test_the_figure_shows_every_box_and_says_what_it_shows(monkeypatch: pytest.M
         assert top < y and y + inner.get_height() < top + outer.get_height()
     fills = {patch.get_hatch() for patch in rectangles}
     assert "//" in fills and len({patch.get_facecolor() for patch in rectangles}) == 3
+    legend = {text.get_text(): patch for text, patch in zip(*_legend(fig.axes[0]), strict=True)}
+    for state, box in ((LIVE, rectangles[0]), (REBUILT, rectangles[1]), (SERVED, rectangles[2])):
+        assert _look(legend[state]) == _look(box)
+
+
+def _legend(ax: Any) -> tuple[list[Any], list[Any]]:
+    legend = ax.get_legend()
+    return legend.get_texts(), legend.get_patches()
+
+
+def _look(patch: Any) -> tuple[Any, ...]:
+    dashes = patch._unscaled_dash_pattern  # the copy in a legend has the dashes, and not the name of their style
+    return patch.get_facecolor(), patch.get_hatch(), dashes, patch.get_edgecolor()

@@ -85,10 +85,7 @@ class Boxes:
         _draw(ax, self.page, 0.0, 0.0)
         ax.set(xlim=(-0.05, width + 0.05), ylim=(height + 0.05, -0.05))
         ax.axis("off")
-        handles = [
-            Patch(facecolor=fill, hatch=hatch, edgecolor="#555555", label=state)
-            for state, (fill, hatch) in FILLS.items()
-        ]
+        handles = [Patch(**_look(state), label=state) for state in FILLS]
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, 0), ncols=3, frameon=False)
         built = f": {', '.join(self.rebuilt)}" if 0 < len(self.rebuilt) <= 3 else ""
         alt = f"{len(self.rebuilt)} rebuilt{built}; {len(self.served)} from the cache; the rest of the page is live"
@@ -112,18 +109,19 @@ def _cell(box: Box) -> tuple[float, float]:
     return max(wide for wide, _ in sizes), max(high for _, high in sizes)
 
 
+def _look(state: str) -> dict[str, Any]:
+    """Fill and outline of a box, on the page and in the legend."""
+    fill, hatch = FILLS[state]
+    line = "--" if state == LIVE else "-"
+    return {"facecolor": fill, "hatch": hatch, "edgecolor": "#555555", "linewidth": 0.9, "linestyle": line}
+
+
 def _draw(ax: Axes, box: Box, left: float, top: float, size: tuple[float, float] | None = None) -> None:
     """Draw a box and what is inside it; `top` grows downwards."""
     from matplotlib.patches import Rectangle
 
     width, height = size or _size(box)
-    fill, hatch = FILLS[box.state]
-    outline: dict[str, Any] = {
-        "edgecolor": "#555555",
-        "linewidth": 0.9,
-        "linestyle": "--" if box.state == LIVE else "-",
-    }
-    ax.add_patch(Rectangle((left, top), width, height, facecolor=fill, hatch=hatch, **outline))
+    ax.add_patch(Rectangle((left, top), width, height, **_look(box.state)))
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
     ax.text(left + 0.1, top + min(height, LEAF) / 2, box.label, va="center", fontsize=9, bbox=paper)
     if box.inside:

@@ -32,7 +32,7 @@ def compiled(source: Any, what: str) -> Any:
     try:
         return engines["django"].from_string(source)
     except TemplateSyntaxError as error:
-        raise Wrong(f"the template does not compile: {error}.") from None
+        raise Wrong(f"the template does not compile: {_sentence(error)}") from None
 
 
 def drawn(template: Any, context: dict[str, Any], request: HttpRequest | None = None) -> str:
@@ -40,7 +40,21 @@ def drawn(template: Any, context: dict[str, Any], request: HttpRequest | None = 
     try:
         return str(template.render(context, request))
     except TemplateSyntaxError as error:
-        raise Wrong(f"the template cannot be drawn: {error}.") from None
+        raise Wrong(f"the template cannot be drawn: {_sentence(error)}") from None
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, with a stop at its end: Django's own texts have one or have none."""
+    text = str(error)
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
+def empty_values(page: Boxes | None) -> str:
+    """A hint, where a fragment of the page varies on something that is empty, else nothing."""
+    labels = [box.label for box in page.page.all()][1:] if page else []
+    if not any(EMPTY in label for label in labels):
+        return ""
+    return " What your fragment varies on is empty. Is it spelt as it is called, and set above the tag?"
 
 
 # 4.1: what the learner is given to repair
@@ -55,6 +69,7 @@ TWO_READERS = """
 HEADINGS = {"en": "Loved by customers", "de": "Bei Kunden beliebt"}
 IN_WORDS = {"en": "English", "de": "German"}
 READERS = [("alice", "en"), ("bob", "en"), ("clara", "de"), (None, "de"), (None, "en")]
+MAILS = [("bob", "en"), ("clara", "de"), ("bob", "de")]  # one of them twice: a name in the key does not tell a language
 
 
 @exercise("4.1", "two readers, one panel", seconds=15)
@@ -77,13 +92,15 @@ def two_readers(answer: Any, lab: "Lab") -> str:
         judge_panel(page.text, who, language, page)
     pages = len(built)
     lab.empty_cache()
-    for who, language in (("bob", "en"), ("clara", "de")):
+    for who, language in MAILS:
         user = get_user_model()._default_manager.get(username=who)
         with translation.override(language):
             text = drawn(template, {"visitor": user, "sidebar_popular": counted})
         judge_panel(text, who, language, None)
     if pages > len(HEADINGS):
-        raise Wrong(f"right for everybody, and the list was built {pages} times. {_why_built(pages)}")
+        raise Wrong(
+            f"right for everybody, on pages and in e-mails, and the list was built {pages} times. {_why_built(pages)}"
+        )
     return f"{2 * len(READERS)} drawings, and the list was built {pages} times, once for each language."
 
 
@@ -113,9 +130,9 @@ def judge_panel(text: str, who: str | None, language: str, page: Boxes | None) -
 
 def _varied(page: Boxes | None) -> str:
     """What the fragments of a page varied on, as a hint."""
+    if hint := empty_values(page):
+        return hint
     labels = [box.label for box in page.page.all()][1:] if page else []
-    if any(EMPTY in label for label in labels):
-        return " What your fragment varies on is empty. Is it spelt as it is called, and set above the tag?"
     return f" The fragment is, with what it varies on: {', '.join(labels)}." if labels else ""
 
 
@@ -141,7 +158,7 @@ def forget_it(answer: Any, lab: "Lab") -> str:
     judge_forgetting(answer, ["en", "de"])
     with override_settings(LANGUAGES=THREE):
         judge_forgetting(answer, [code for code, _ in THREE])
-    return "both languages are rebuilt, in one round trip, and a third one would be."
+    return "English and German are gone in one round trip, and so is French once settings.LANGUAGES has it."
 
 
 def judge_forgetting(answer: Callable[[], Any], codes: list[str]) -> None:
