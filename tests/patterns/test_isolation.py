@@ -206,6 +206,14 @@ class AnswerTests(SimpleTestCase):
         self.assertEqual(restless.borrowed(answer, other, set()), [])
         self.assertNotEqual(at_rest.borrowed(answer, other, set()), [])
 
+    def test_one_name_more_in_a_list_in_random_order_is_foreign(self) -> None:
+        own, writer = Truth(), Truth()
+        for first, second in (("lamps", "bob"), ("bob", "lamps")):
+            own.learn(*[Answer(200, f"<i>{first}</i><i>{second}</i>")] * 2)
+            writer.learn(*[Answer(200, f"<i>{first}</i><i>{second}</i>".replace("bob", "alice"))] * 2)
+        self.assertEqual(own.foreign(Answer(200, "<i>alice</i><i>lamps</i>"), writer), ["alice"])
+        self.assertEqual(own.foreign(Answer(200, "<i>lamps</i><i>bob</i>"), writer), [])
+
     def test_long_texts_are_aligned_in_bounded_time(self) -> None:
         rows = [f"row {n}" for n in range(60_000)]
         changed = [*rows[:100], "new", *rows[200:40_000], *rows[40_001:]]
