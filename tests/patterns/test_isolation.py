@@ -198,9 +198,21 @@ class AnswerTests(SimpleTestCase):
         self.assertFalse(truth.holds(Answer(403, "<b>bob</b> visit 17")))
 
     def test_what_only_stands_elsewhere_in_a_restless_page_is_not_borrowed(self) -> None:
-        answer, other = "7 <i>y</i><i>x</i>", "8 <i>y</i><i>x</i>"
-        self.assertEqual(self.pattern("1 <i>x</i><i>y</i>", "2 <i>x</i><i>y</i>").borrowed(answer, other, set()), [])
-        self.assertNotEqual(Pattern("1 <i>x</i><i>y</i>").borrowed(answer, other, set()), [])
+        answer, other = Answer(200, "7 <i>y</i><i>x</i>"), Answer(200, "8 <i>y</i><i>x</i>")
+        restless, at_rest = Truth(), Truth()
+        for number in (1, 2):
+            restless.learn(*[Answer(200, f"{number} <i>x</i><i>y</i>")] * 2)
+            at_rest.learn(*[Answer(200, "1 <i>x</i><i>y</i>")] * 2)
+        self.assertEqual(restless.borrowed(answer, other, set()), [])
+        self.assertNotEqual(at_rest.borrowed(answer, other, set()), [])
+
+    def test_one_name_more_in_a_list_in_random_order_is_foreign(self) -> None:
+        own, writer = Truth(), Truth()
+        for first, second in (("lamps", "bob"), ("bob", "lamps")):
+            own.learn(*[Answer(200, f"<i>{first}</i><i>{second}</i>")] * 2)
+            writer.learn(*[Answer(200, f"<i>{first}</i><i>{second}</i>".replace("bob", "alice"))] * 2)
+        self.assertEqual(own.foreign(Answer(200, "<i>alice</i><i>lamps</i>"), writer), ["alice"])
+        self.assertEqual(own.foreign(Answer(200, "<i>lamps</i><i>bob</i>"), writer), [])
 
     def test_long_texts_are_aligned_in_bounded_time(self) -> None:
         rows = [f"row {n}" for n in range(60_000)]

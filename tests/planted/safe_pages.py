@@ -76,6 +76,13 @@ def random_banner_beside_a_kept_piece(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"<p>{random.choice(['Lamps', 'Chairs'])}</p>{cache.get_or_set('menu', 'menu')}")
 
 
+@MINUTE
+def shuffled_and_kept(request: HttpRequest) -> HttpResponse:
+    names = [f"<li>{name}</li>" for name in ("lamps", "chairs", "tables", "forks", "spoons", "knives")]
+    random.shuffle(names)
+    return HttpResponse("".join(names))
+
+
 def shuffled(request: HttpRequest) -> HttpResponse:
     names = [f"<li>product {n}</li>" for n in cache.get_or_set("range", list(range(30)))]
     random.shuffle(names)

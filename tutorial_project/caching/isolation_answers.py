@@ -49,16 +49,16 @@ class Truth:
         self.cold: Pattern | None = None
         self.again: Pattern | None = None
         self.restless: set[tuple[str, str]] = set()  # pieces of text that gave way to one another between visits
-        self.always: set[str] = set()  # words that stand in each cold answer
-        self.ever: set[str] = set()  # words that stood in any
+        self.least: Counter[str] | None = None  # how often each word stands in every answer, and
+        self.most: Counter[str] = Counter()  # how often it stood in any
         self.statuses: set[int] = set()
         self.cookies: dict[str, list[str]] = {}
 
     def learn(self, cold: Answer, again: Answer) -> None:
         """Widen it by one more visit to empty caches and one after it."""
-        found = words(cold.text)
-        self.always = self.always & found if self.cold else found
-        self.ever |= found | words(again.text)
+        for found in (_counts(cold.text), _counts(again.text)):
+            self.least = found if self.least is None else self.least & found
+            self.most |= found
         self.cold, self.again = self._learning(self.cold, cold.text), self._learning(self.again, again.text)
         self.statuses |= {cold.status, again.status}
         for name, value in (*cold.cookies.items(), *again.cookies.items()):
@@ -84,7 +84,7 @@ class Truth:
         """
         if not any(GAP in pattern.text for pattern in self._patterns()):
             return []
-        return sorted(words(answer.text) & other.always - self.ever)
+        return sorted(words(answer.text) & set(other.least or ()) - set(self.most))
 
     def borrowed(self, answer: Answer, other: Answer, restless: set[tuple[str, str]]) -> list[str]:
         """What in `answer` is not this identity's own and is in `other`, which somebody else was given.
@@ -92,7 +92,14 @@ class Truth:
         Empty where nothing is: then the answer differs for a reason of its own. A text that is missing from both, and
         stands in the truth, is named with "no" in front. What gives way as in `restless` does so for everybody.
         """
-        return min((pattern.borrowed(answer.text, other.text, restless) for pattern in self._patterns()), key=len)
+        found = []
+        for pattern in self._patterns():
+            come, gone = pattern.moved(answer.text)
+            if GAP in pattern.text and len(answer.text) <= VERY_LONG:  # what a gap took in does not count as new
+                counts = _counts(answer.text)
+                come, gone = counts - self.most, (self.least or Counter()) - counts
+            found.append(pattern.borrowed(answer.text, other.text, restless, come, gone))
+        return min(found, key=len)
 
     def _patterns(self) -> list[Pattern]:
         return [pattern for pattern in (self.cold, self.again) if pattern]
@@ -143,22 +150,29 @@ class Pattern:
         of each word, less where negative: words that only stand elsewhere count 0."""
         return _changes(self.text, text)
 
-    def borrowed(self, text: str, other: str, restless: set[tuple[str, str]]) -> list[str]:
-        """See `Truth.borrowed`: the pieces of text, each as it stands."""
+    def moved(self, text: str) -> tuple[Counter[str], Counter[str]]:
+        """(words come, words gone): of a page at rest a word that stands elsewhere is both."""
+        changed, more = self.changes(text)
+        if GAP in self.text:
+            return +more, -more
+        return Counter(w for _, gained in changed for w in gained), Counter(w for lost, _ in changed for w in lost)
+
+    def borrowed(
+        self, text: str, other: str, restless: set[tuple[str, str]], come: Counter[str], gone: Counter[str]
+    ) -> list[str]:
+        """See `Truth.borrowed`: the pieces of text, each as it stands, if a word in them has come, or gone."""
         theirs, _ = self.changes(other)
         gained_there = set(_telling(word for _, gained in theirs for word in gained))
         lost_there = set(_telling(word for lost, _ in theirs for word in lost))
         found = []
-        changed, more = self.changes(text)
-        at_rest = GAP not in self.text  # there, a word in another place says something too
-        for lost, gained in changed:
+        for lost, gained in self.changes(text)[0]:
             if ("".join(lost), "".join(gained)) in restless:
                 continue
-            come = [word for word in _telling(gained) if word in gained_there and (at_rest or more[word] > 0)]
-            gone = [word for word in _telling(lost) if word in lost_there and (at_rest or more[word] < 0)]
-            if come:
+            if any(word in gained_there and come[word] for word in _telling(gained)):
                 found.append("".join(gained))
-            elif gone and not _telling(gained) and HEAD not in lost:
+                continue
+            withheld = any(word in lost_there and gone[word] for word in _telling(lost))
+            if withheld and not _telling(gained) and HEAD not in lost:
                 found.append(NO + "".join(lost))
         return found
 
@@ -207,6 +221,12 @@ NO = "no "
 def words(text: str) -> set[str]:
     """The words of a text, of two letters or more; of a very long one, none."""
     return set() if len(text) > VERY_LONG else {word for word in WORD.findall(text) if len(word) > 1 and word.isalnum()}
+
+
+@lru_cache(maxsize=64)
+def _counts(text: str) -> Counter[str]:
+    """How often each word and sign stands in a text; nothing of a very long one."""
+    return Counter() if len(text) > VERY_LONG else Counter(WORD.findall(text))
 
 
 def _telling(given: Iterable[str]) -> list[str]:

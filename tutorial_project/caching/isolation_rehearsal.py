@@ -84,7 +84,11 @@ class Memory:
 
     def kept(self) -> Kept:
         """All that lies there now."""
-        return {alias: (_ENTRIES[place].copy(), dict(_ENDS[place])) for alias, place in self._places.items()}
+        now = time.time()
+        return {
+            alias: (_ENTRIES[place].copy(), {key: end and end - now for key, end in _ENDS[place].items()})
+            for alias, place in self._places.items()
+        }
 
     def put_back(self, kept: Kept | None = None) -> None:
         """Make the caches hold what they held then; at the beginning, if nothing is given."""
@@ -97,8 +101,12 @@ class Memory:
         self._fill(SESSIONS, (kept or self._start)[SESSIONS])
 
     def _fill(self, alias: str, held: tuple[Any, Any]) -> None:
+        # Each entry has as long to live as it had then, however long the audit takes.
+        now = time.time()
+        ends = {key: left and now + left for key, left in held[1].items()}
         # In place: cache objects, of other threads too, hold these two.
-        for here, then in zip((_ENTRIES[self._places[alias]], _ENDS[self._places[alias]]), held, strict=True):
+        place = self._places[alias]
+        for here, then in ((_ENTRIES[place], held[0]), (_ENDS[place], ends)):
             here.clear()
             here.update(then)
 
