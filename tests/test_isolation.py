@@ -140,7 +140,7 @@ def test_each_kind_of_leak_is_called_by_its_name(planted: Audited, kind: str) ->
         ("a_star_for_staff", "★"),
         ("no_tenant", "alice, en wrote; anna, en read content: 17 "),
         ("fragment_permission", "Orders"),
-        ("login_required_inside", "alice, en wrote; nobody, en read status: "),
+        ("login_required_inside", "alice, en wrote; anonymous, en read status: "),
         ("target", "alice, en wrote; anna, en read status: alice "),
         ("cookie_with_the_name", "last=alice"),
     ],
@@ -232,8 +232,8 @@ def test_an_address_that_leads_nowhere_does_not_keep_the_rest_from_being_audited
 @pytest.mark.parametrize("settings", ["planted.bare", "planted.bare_uncached"])
 def test_a_project_without_users_sessions_or_caches_is_audited_as_nobody(audit: Audit, settings: str) -> None:
     report = audit(settings=settings)
-    assert report.out.startswith("1 page read by nobody, en-us\n")
-    assert "Visited as nobody alone" in report.out
+    assert report.out.startswith("1 page read by anonymous, en-us\n")
+    assert "Visited as anonymous alone" in report.out
     if settings == "planted.bare_uncached":
         assert report.out.endswith("No page puts anything into a cache.\n")
     assert (report.status, report.error) == (0, "")
@@ -257,7 +257,7 @@ def test_on_postgresql(audit: Audit, environment: dict[str, str], server: str) -
     prepare(environment | there)
     report = audit(*pages, *PEOPLE, **there)
     assert [report.verdicts[url] for url in pages] == ["leaks", "leaks", "shared", "shared"], report
-    assert "Visited as nobody alone: there are no users to be had" in bare.out and bare.verdicts["/leaks/name/"]
+    assert "Visited as anonymous alone: there are no users to be had" in bare.out and bare.verdicts["/leaks/name/"]
 
 
 def test_a_project_behind_https(audit: Audit) -> None:

@@ -96,7 +96,7 @@ class AuditTests(TestCase):
         report = self.report("/leaks/page/")
         found = {(each.wrote, each.read, each.kind): each.leaked for each in report.findings}
         self.assertEqual(found["alice, en", "bob, en", "content"], ("alice",))
-        self.assertEqual(found["alice, en", "nobody, en", "content"], ("alice",))
+        self.assertEqual(found["alice, en", "anonymous, en", "content"], ("alice",))
         self.assertIn("alice, en wrote; bob, en read content: alice", str(report))
 
     def test_a_single_value_of_anothers_is_found_in_a_page_of_ones_own(self) -> None:

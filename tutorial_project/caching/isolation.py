@@ -1,7 +1,7 @@
 """The audit: visits a project's cached pages as several people and in each language, and reports what leaks to whom.
 
-    report = audit()                                          # every page, two ordinary users, nobody, each language
-    report = audit(["/cart/"], users=["alice", "bob"])        # one page, these two and nobody
+    report = audit()                                          # each page: two ordinary users, anonymous, each language
+    report = audit(["/cart/"], users=["alice", "bob"])        # one page: these two and anonymous
     print(report)                                             # falsy, and `report.ok`, where nothing leaks
 
 Each visitor first reads a page from empty caches: that is their truth. Then everybody reads it after everybody else. An
@@ -128,9 +128,10 @@ def audit(
     """Visit pages as several people and report what leaks.
 
     `urls`: addresses ("/product/1/"); every pattern of the URLconf if None. `users`: names; if None, two ordinary users
-    as unlike as can be, one of the staff and one superuser (made up for the audit where there are none). Nobody always
-    visits too. `languages`: codes of settings.LANGUAGES; all, but three at most, if None. `seconds`: the time limit of
-    one request. `headers`: each set is sent by nobody and by the first user as further visitors.
+    as unlike as can be, one of the staff and one superuser (made up for the audit where there are none). An anonymous
+    visitor always comes too. `languages`: codes of settings.LANGUAGES; all, but three at most, if None. `seconds`: the
+    time limit of one request. `headers`: each set is sent by the anonymous visitor and by the first user, as further
+    visitors.
     Raises AuditError where nothing can be audited: no such user or language, a database or URLconf that does not work.
     """
     check_urlconf()

@@ -182,7 +182,7 @@ class Inspection:
             for reader in self._one_of_each() if own else []:
                 self._memory.put_back(state.kept)
                 if (reader != writer or writer.user is None) and own & words(self._visit(reader).text):
-                    yield (writer, reader, "content"), (f"a value of the session of {writer.user or 'nobody'}",)
+                    yield (writer, reader, "content"), (f"a value of the session of {writer.user or 'a stranger'}",)
 
     def _one_of_each(self) -> list[Identity]:
         """The first two users and nobody, in one language."""
@@ -240,7 +240,7 @@ class Inspection:
             if at < 0 or (own and _matches(token, own)):
                 continue
             if "csrf" in answer.text[max(0, at - NEAR) : at].lower() or (theirs and _matches(token, theirs)):
-                yield "csrf token", (f"the token made for {writer.user or 'nobody'}",)
+                yield "csrf token", (f"the token made for {writer.user or 'a stranger'}",)
                 return
 
     def _cookies(

@@ -33,14 +33,15 @@ MANY_LANGUAGES = 3
 
 @dataclass(frozen=True)
 class Identity:
-    """Somebody who reads pages: a user or nobody, a language, and headers of their own."""
+    """Somebody who reads pages: a user or an anonymous visitor, a language, and headers of their own."""
 
     user: str | None
     language: str
     headers: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return ", ".join([self.user or "nobody", self.language, *(f"{name}: {value}" for name, value in self.headers)])
+        headers = (f"{name}: {value}" for name, value in self.headers)
+        return ", ".join([self.user or "anonymous", self.language, *headers])
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Visitors:
             except Exception as error:
                 if users is not None:
                     raise AuditError(f"The user {name!r} cannot sign in: {_line(error)}") from error
-                self.notes.append(f"Visited as nobody alone: nobody can sign in here ({_line(error)}).")
+                self.notes.append(f"Visited as anonymous alone: nobody can sign in here ({_line(error)}).")
                 self._browsers = {each: found for each, found in self._browsers.items() if each.user is None}
                 continue
             self.people.append(name)
@@ -160,7 +161,7 @@ class Visitors:
         if not apps.is_installed("django.contrib.auth"):
             if named:
                 raise AuditError(f"No user {named[0]!r}: django.contrib.auth is not installed.")
-            self.notes.append("Visited as nobody alone: django.contrib.auth is not installed.")
+            self.notes.append("Visited as anonymous alone: django.contrib.auth is not installed.")
             return {}
         from django.contrib.auth import get_user_model
 
@@ -176,7 +177,7 @@ class Visitors:
         except Exception as error:
             if named:
                 raise AuditError(f"The users cannot be read: {_line(error)}") from error
-            self.notes.append(f"Visited as nobody alone: there are no users to be had ({_line(error)}).")
+            self.notes.append(f"Visited as anonymous alone: there are no users to be had ({_line(error)}).")
             return {}
         for name, user in found.items():
             if user is None or not user.is_active:
