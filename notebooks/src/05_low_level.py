@@ -10,7 +10,7 @@
 # a maintainer finds, was "a pickled `QuerySet` instance object": made by the old Django, read by the new one
 # ([mdn/kuma, issue 6622](https://github.com/mdn/kuma/issues/6622), marked as a blocker).
 #
-# **You will see** the seventeen queries of a page go, layer by layer, and one value serve two pages.
+# **You will see** a page's seventeen queries become four, layer by layer, and one value serve two pages.
 # **You will learn** what `get_or_set` does and costs, what it really stores, and which layer fits which part of a page.
 # **You need** notebooks `03_per_view` and `04_fragments`, or to know what they keep.
 #
@@ -890,7 +890,7 @@ wanted = ["Cache-Control", "Vary"]
 pd.DataFrame({name: [headers[of] for of in wanted] for name, headers in told.items()}, index=wanted).T
 
 # %% [markdown]
-# `private` keeps the page out of every shared cache on the way, and `no-cache` lets the browser keep it, but ask before each use. `Vary:
+# `private` tells the shared caches on the way not to keep it; `no-cache` lets the browser keep it, if it asks before each use. `Vary:
 # Cookie` is for whoever keeps it all the same: another cookie, another page. In the shop's own cache the cookie is not in the key,
 # the trap of notebook `03`. Here it is none, because the view has sent everybody with a session past that cache before it is asked.
 #
