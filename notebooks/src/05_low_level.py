@@ -549,6 +549,7 @@ check("5.1", best_sellers)
 # <details><summary>Hint 2</summary>Cut inside the function that <code>get_or_set</code> calls on a miss, and make a list there.</details>
 # <details><summary>Hint 3</summary><code>.select_related("tenant")</code> loads each row's store with it. Leave the texts where they are: <code>product.name</code> depends on the reader's language.</details>
 # <details><summary>What you should see</summary>"5.1 Right", with one query for the first visit and none for the next.</details>
+
 # %% [markdown]
 # ### Two questions
 
@@ -574,7 +575,7 @@ lab.scoreboard(no_layer=before, pages_and_fragments=two_layers, all_three=after)
 # %% tags=["answer"]
 runs = {"no layer": before, "pages and fragments": two_layers, "all three": after}
 rest = pd.DataFrame({name: run["queries"].groupby(before["page"]).sum() for name, run in runs.items()})
-rest = rest.sort_values("all three", ascending=False)
+rest = rest.sort_values("all three", ascending=False, kind="stable")
 rest.loc["all of them"] = rest.sum()
 asks_who = 'FROM "(?:django_session|auth_user|shop_customer)"'
 rest.loc["to know who the reader is"] = [
@@ -583,8 +584,8 @@ rest.loc["to know who the reader is"] = [
 rest
 
 # %% [markdown]
-# The home page is a small part by now. Most is sent by product pages: their reviews and related products are in no layer, and their
-# details are seldom found. And more than a quarter of all that is left asks who the reader is, on whatever page. No layer of this
+# The home page was first, and is third by now. First are the product pages: their reviews and related products are in no layer, and
+# their details are seldom found. And more than a quarter of all that is left asks who the reader is, on whatever page. No layer of this
 # notebook touches that.
 #
 # | layer | when | cost | how it fails | lines |
