@@ -43,6 +43,11 @@ def still_asks(answer: Any, lab: "Lab") -> str:
                 f"hits ask nothing, and {key!r} holds {len(stored):,} rows for a box that shows five. "
                 "Cut before you store: what is pickled is all of it."
             )
+        if isinstance(stored, QuerySet):
+            raise Wrong(
+                f"hits ask nothing, and {key!r} holds a {type(stored).__name__}: the rows, and with them the query "
+                "object, which another version of Django may not be able to use. Store a list of the rows."
+            )
     return f"{first.queries} for the first visit, none for the next; five rows are kept, right in both languages."
 
 
@@ -63,7 +68,7 @@ def lines_of(answer: Callable[..., Any], language: str) -> Reading:
     if language == "de" and found == english:
         raise Wrong(
             f"a German reader gets {found[0]!r}: the texts are kept as the first reader saw them. Keep the rows and "
-            "write the texts after the look-up, or put the language into the key."
+            "write the texts after the look-up, or let the language follow `best_sellers` in the key."
         )
     shown = f"{len(found)} texts" if len(found) != 5 else repr(found[0])
     raise Wrong(f"best_sellers() gives {shown}; expected are five, the first of them {wanted[0]!r}.")
@@ -193,6 +198,7 @@ class Service:
 
 
 GOOD, NEW = Decimal("1.0843"), Decimal("1.1000")
+HALF_A_DAY = 43_200
 
 
 @exercise("5.3", "the last good rate", seconds=10)
@@ -206,6 +212,7 @@ def last_good_rate(answer: Any, lab: "Lab") -> str:
     lives("rate:USD", 600, "what the service said")
     lives("rate:USD:last", 86_400, "the last good rate")
     passes(600, "rate:USD")
+    cache.touch("rate:USD:last", HALF_A_DAY)
     service.rate = None
     service.calls = 0
     asked(answer, service, GOOD, "after ten minutes, with the service away")
@@ -213,6 +220,11 @@ def last_good_rate(answer: Any, lab: "Lab") -> str:
     asked(answer, service, GOOD, "with the service away, for the second time")
     if service.calls > 1:
         raise Wrong(f"with the service away two calls asked it {service.calls} times: each waits. Once in 10 seconds.")
+    if entries().get("rate:USD:last", 0) > HALF_A_DAY:
+        raise Wrong(
+            "the service is away, and 'rate:USD:last' has been stored anew: with a failure every ten seconds the last "
+            "rate never dies. Its day begins when the service said it."
+        )
     passes(10, "rate:USD")
     service.rate = NEW
     asked(answer, service, NEW, "ten seconds later, with the service back")

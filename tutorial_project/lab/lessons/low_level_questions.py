@@ -28,15 +28,15 @@ QUIZZES["05.2"] = Quiz(
     right=0,
 )  # fmt: skip
 QUIZZES["05.3"] = Quiz(
-    'What does `cache.get_or_set("top", Product.objects.expensive_ranking, 600)` put into Redis, if the page shows '
-    "twenty products?",
+    "Five visits run this line, within a minute, from an empty cache. How many queries do they send together? "
+    '`cache.get_or_set("top", list(Product.objects.expensive_ranking()[:20]), 600)`',
     [
-        ("The question: each visit sends the SQL", "Django's cache pickles what it is given, and pickling a queryset "
-         "loads its rows. Only a plain dict or functools.cache keeps the question."),
-        ("The twenty rows", "Nothing has told it of twenty: the slice comes after the look-up, and cuts what was read "
-         "from the cache."),
-        ("Every product that ever sold", "Pickling evaluates the whole queryset. Each hit then reads and unpickles "
-         "all of it, for twenty rows."),
+        ("None: a queryset waits until somebody looks", "`list` looks, at once. And if the queryset itself were "
+         "handed over, the first visit would send its query, to pickle the rows."),
+        ("One: the first visit's", "So it would be if a function were handed over. Here the list is made before "
+         "`get_or_set` is called, and so before it can look."),
+        ("Five", "Python makes the arguments first: the list is made on every visit, and on four of five thrown away. "
+         "`lambda: list(...)` leaves it to `get_or_set`."),
     ],
     right=2,
 )  # fmt: skip
