@@ -18,7 +18,8 @@ from django.views.decorators.cache import cache_page
 from django.views.decorators.vary import vary_on_cookie
 
 from tutorial_project.caching.isolation import AuditError, Report, audit
-from tutorial_project.caching.isolation_answers import GAP, Answer, Pattern, Truth, aligned
+from tutorial_project.caching.isolation_alignment import aligned
+from tutorial_project.caching.isolation_answers import GAP, Answer, Pattern, Truth
 from tutorial_project.caching.isolation_command import Command
 
 User = get_user_model()
