@@ -21,7 +21,7 @@ def untouched(answer: Any, starter: str = "") -> bool:
         return any(part is ... for part in answer.values())
     layers: list[Any] = []
     try:
-        function = inspect.unwrap(answer, stop=lambda layer: layers.append(layer))  # type: ignore[func-returns-value]
+        function = inspect.unwrap(answer, stop=lambda layer: layers.append(layer))
     except ValueError:  # a ring of wrappers
         return False
     code = getattr(function, "__code__", None)
