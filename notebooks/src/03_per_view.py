@@ -326,8 +326,9 @@ report.leaks
 
 # %% [markdown]
 # The report names each page, who wrote what somebody else read, and what of it was to be seen. The mended greeting passes: it is
-# `shared`, which means kept, and right for all who read it. The search page looks harmless and leaks twice over: the frame around every page of the shop has a link to the staff's dashboard,
-# and a form to sign out with a token in it. In your project the same audit is a line in CI: `manage.py audit_cache`.
+# `shared`, which means kept, and right for all who read it. The search page looks harmless and leaks twice over: the frame around
+# every page of the shop has a link to the staff's dashboard, and a form to sign out with a token in it. In your project the
+# same audit is a line in CI: `manage.py audit_cache`.
 #
 # ### Exercise 3.1 (5 minutes): a colleague has read about Vary
 #
@@ -559,8 +560,8 @@ reveal("03.matrix", "no" if wrong_order == "safe" else "yes, as before")
 # `TemplateView` to a function, and a safe page becomes a leaking one. And with both halves of the pair first, the page is right for
 # every user, and a German stranger reads English.
 #
-# `pair, and cache_page` is safe for a reason that is easily lost: both write under the same key, and the pair writes last. The
-# row below it differs by a `key_prefix`. Now the decorator has a list of its own, an empty one, and the greeting leaks again.
+# `pair, and cache_page` is safe for a reason that is easily lost: both write their list under the same key, and the pair writes last.
+# In the last row the decorator has a `key_prefix`, and with it a list of its own, an empty one: the page leaks again.
 #
 # ### One page for each language
 #
@@ -574,11 +575,11 @@ print("Another's shelf is read by:", ", ".join(leaks(lab, url, [("alice", None),
 print("languages in the keys:", sorted({key.split(".")[-2] for key in entries()}))
 
 # %% [markdown]
-# One entry for each language, not one for each reader. The key holds what varies the page, and no more.
+# One entry for each language, not one for each cookie. The key holds what varies the page, and no more.
 #
 # ### The token of another
 #
-# A form carries a token against forged requests, which must match the visitor's cookie. This form is kept. Two strangers, one
+# A form carries a token against forged requests, which must match the visitor's cookie. This form is kept. Four strangers, one
 # after the other, open it and send it.
 
 
