@@ -488,7 +488,8 @@ lab.restore_database()
 
 
 def sees_form(who, language=None):
-    return "/product/7/price/" in lab.client(who, language).get("/product/7/").text
+    page = lab.client(who, language).get("/product/7/").text
+    return "yes" if "/product/7/price/" in page else "no"
 
 
 def friday(request, pk):
@@ -497,8 +498,8 @@ def friday(request, pk):
 
 prefix = None
 lab.mount("product/<int:pk>/", friday)
-print("Dora sees the form:", sees_form("dora"), "- and in German:", sees_form("dora", "de"))
-print("Alice sees it:", sees_form("alice"), "- and Clara, in German:", sees_form("clara"))
+print("Dora sees the form?", sees_form("dora"), "- and in German?", sees_form("dora", "de"))
+print("Alice sees it?", sees_form("alice"), "- and Clara, in German?", sees_form("clara"))
 
 # %% [markdown]
 # What does the form do if Alice sends it? And the first aid: which call takes this one page out of the cache? There is none. You
@@ -509,7 +510,7 @@ print("Alice sends the form:", lab.visit("/product/7/price/", "alice", data={"pr
 request = RequestFactory().get("/product/7/")
 request.LANGUAGE_CODE = "en"
 cache.delete(get_cache_key(request))
-print("Alice sees it:", sees_form("alice"), "- and Clara, in German:", sees_form("clara"))
+print("Alice sees it?", sees_form("alice"), "- and Clara, in German?", sees_form("clara"))
 
 # %% [markdown]
 # The check of the permission stood where it belongs, at the write, so the leak was a leak and no theft. The English page is
@@ -518,9 +519,9 @@ print("Alice sees it:", sees_form("alice"), "- and Clara, in German:", sees_form
 
 # %% tags=["answer"]
 with override_settings(CACHE_MIDDLEWARE_KEY_PREFIX="monday"):
-    print("CACHE_MIDDLEWARE_KEY_PREFIX: Clara sees the form:", sees_form("clara"))
+    print("CACHE_MIDDLEWARE_KEY_PREFIX: Clara sees the form?", sees_form("clara"))
 prefix = "monday"
-print("the decorator's key_prefix:  Clara sees the form:", sees_form("clara"))
+print("the decorator's key_prefix:  Clara sees the form?", sees_form("clara"))
 prefix = None
 
 # %% [markdown]
