@@ -51,6 +51,18 @@ def test_a_starter_that_works_is_not_attempted_until_it_is_changed(source: str, 
     assert untouched(cell(source, "price"), STARTER) is same
 
 
+DECORATED = "from functools import lru_cache, wraps\ndef loud(f): return wraps(f)(lambda n: f(n))\n"
+
+
+@pytest.mark.parametrize(
+    ("around", "same"),
+    [("", True), ("price = loud(price)", False), ("price = lru_cache(loud(price))", False)],
+)
+@pytest.mark.parametrize("starter", ["def price(n):\n    return n", "@loud\ndef price(n):\n    return n"])
+def test_a_starter_that_was_wrapped_is_an_answer(starter: str, around: str, same: bool) -> None:
+    assert untouched(cell(f"{DECORATED}{starter}\n{around}", "price"), starter) is same
+
+
 MESSAGES = {
     "def answer(n):\n    return 2 * n": "x.1 Right: 42.",
     "answer = lambda n: n + n": "x.1 Right: 42.",

@@ -11,6 +11,7 @@ from real_shop import fresh_lab, keys, running_lab  # noqa: F401
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.leaks import (
     DECORATORS,
+    MADE,
     MIDDLEWARE,
     UNDER_THE_PAIR,
     decorated,
@@ -18,6 +19,7 @@ from tutorial_project.lab.leaks import (
     leaks,
     learned,
     matrix,
+    pages_kept,
     plain,
     site_wide,
     stored,
@@ -29,7 +31,7 @@ KEPT = cache_page(60)
 
 
 def test_readers_of_another_s_page_are_named(lab: Lab) -> None:
-    assert leaks(lab, lab.mount("a/", KEPT(plain))) == ["alice", "bob", "nobody (en)"]
+    assert leaks(lab, lab.mount("a/", KEPT(plain))) == ["alice", "bob", "stranger (en)"]
     assert leaks(lab, lab.mount("b/", KEPT(vary_on_cookie(plain)))) == []
     assert leaks(lab, lab.mount("c/", plain)) == []
 
@@ -52,6 +54,13 @@ def test_what_the_cache_has_learned(lab: Lab) -> None:
     assert learned() == [[]]
     lab.visit(lab.mount("b/", KEPT(vary_on_headers("X-B", "X-A")(plain))))
     assert learned() == [["HTTP_X_A", "HTTP_X_B"]]
+
+
+def test_pages_are_counted_without_the_lists_of_what_they_vary_on(lab: Lab) -> None:
+    url = lab.mount("a/", KEPT(vary_on_headers("X-A")(plain)))
+    for value in ("1", "2", "2"):
+        lab.client().get(url, headers={"x-a": value})
+    assert pages_kept() == 2 and len(learned()) == 1
 
 
 @pytest.mark.parametrize(
@@ -127,6 +136,7 @@ def test_the_matrix(lab: Lab) -> None:
         "pair: Fetch first, Update last",
         "pair: both first",
         "pair: both last",
+        "pair, and cache_page(key_prefix=…)",
     ]
     rendered_later = [name for name, verdict in table["TemplateResponse"].items() if verdict.startswith("leaks")]
     assert set(leaking) - set(rendered_later) == {
@@ -134,14 +144,14 @@ def test_the_matrix(lab: Lab) -> None:
         "never_cache, cache_page",
         "cache_control(private), cache_page",
     }
-    assert (table["pages"] == 8).equals(table["HttpResponse"] == "not kept")
+    assert (table[MADE] == 8).equals(table["HttpResponse"] == "not kept")
     assert keys() == [] and lab.visit("/tried/").status == 404
 
 
 def test_both_views_say_the_same(lab: Lab) -> None:
     for who, language in (("alice", None), (None, "de")):
         one, other = (lab.visit(lab.mount(f"{view.__name__}/", view), who, language) for view in (plain, templated))
-        assert one.text == other.text == f"{who or 'nobody'} in {language or 'en'}"
+        assert one.text == other.text == f"{who or 'stranger'} in {language or 'en'}"
 
 
 def test_greetings_by_another_s_name_are_counted_by_name(lab: Lab) -> None:

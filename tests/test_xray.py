@@ -14,9 +14,10 @@ from django.views.decorators.vary import vary_on_cookie, vary_on_headers
 
 from real_shop import fresh_lab, running_lab  # noqa: F401
 from test_draw import Shown, display_noted  # noqa: F401
+from tutorial_project.lab import draw
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.leaks import site_wide
-from tutorial_project.lab.xray import STORED, Xray, summarised
+from tutorial_project.lab.xray import STORED, Xray, _beside, summarised
 from tutorial_project.shop.models import Tag
 
 
@@ -205,3 +206,23 @@ def test_the_figure_puts_each_growth_on_the_bar_of_its_middleware(lab: Lab) -> N
         ("Accept-Language", "LocaleMiddleware"),
         ("Cookie", "SessionMiddleware"),
     ]
+
+
+def test_a_label_that_does_not_fit_stands_beside_its_bar() -> None:
+    fig, (ax,) = draw.figure(6, 2)
+    ax.set(xlim=(0, 10))
+    short, long = (ax.text(0, 0, "XFrameOptionsMiddleware", color="white") for _ in range(2))
+    _beside(ax, [(short, 1.0), (long, 9.0)])
+    assert (short.get_position()[0], long.get_position()[0]) == (1.0, 0)
+    assert short.get_color() != "white" == long.get_color()
+
+
+def test_the_legend_names_what_was_drawn(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[list[str]] = []
+    monkeypatch.setattr(
+        draw, "show", lambda fig, alt, data: shown.append([t.get_text() for t in fig.axes[0].get_legend().get_texts()])
+    )
+    with site_wide():
+        lab.xray(lab.mount("mine/", greet)).figure()
+    lab.xray(lab.mount("other/", lambda request: HttpResponse("page"))).figure()
+    assert shown == [["middleware", "view", "cache", "vary"], ["middleware", "view"]]

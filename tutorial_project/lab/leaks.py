@@ -72,7 +72,9 @@ UNDER_THE_PAIR: dict[str, tuple[Decorator, ...]] = {
     "login_required": (login_required,),
     "cache_page": (cache_page(SECONDS),),
     "cache_page, vary_on_cookie": (cache_page(SECONDS), vary_on_cookie),
+    "cache_page(key_prefix=…)": (cache_page(SECONDS, key_prefix="x"),),
 }
+MADE = "HttpResponse, made for 8 visits"
 
 
 def plain(request: HttpRequest) -> HttpResponse:
@@ -87,7 +89,7 @@ def templated(request: HttpRequest) -> HttpResponse:
 
 
 def _said(request: HttpRequest) -> str:
-    return f"{request.user.get_username() or 'nobody'} in {get_language()}"
+    return f"{request.user.get_username() or 'stranger'} in {get_language()}"
 
 
 VIEWS: dict[str, View] = {"HttpResponse": plain, "TemplateResponse": templated}
@@ -109,6 +111,11 @@ def site_wide(place: str = "Update first, Fetch last") -> override_settings:
 def learned() -> list[list[str]]:
     """What the cache believes about each page it holds: the request headers that its answer depends on."""
     return [cache.get(key) for key in sorted(entries()) if key.startswith("views.decorators.cache.cache_header.")]
+
+
+def pages_kept() -> int:
+    """How many whole responses `cache_page` or the pair of middleware has in the cache now."""
+    return sum(key.startswith(PAGE) for key in entries())
 
 
 def leaks(lab: Lab, url: str, readers: Iterable[Reader] = READERS) -> list[str]:
@@ -136,7 +143,7 @@ def _answer(lab: Lab, url: str, reader: Reader) -> tuple[int, str]:
 
 def _named(reader: Reader) -> str:
     who, language = reader
-    return (who or "nobody") + (f" ({language})" if language and not who else "")
+    return (who or "stranger") + (f" ({language})" if language and not who else "")
 
 
 def greeted_as_another(lab: Lab, visits: pd.DataFrame) -> Counter[str]:
@@ -162,14 +169,14 @@ def stored(lab: Lab, view: View, method: str = "get", **headers: str) -> bool:
         response = getattr(lab.client(), method)(url, headers=headers)
         if response.streaming:
             response.getvalue()
-        return any(key.startswith(PAGE) for key in entries())
+        return pages_kept() > 0
 
 
 def matrix(lab: Lab) -> pd.DataFrame:
     """The leak matrix: a row a combination, a column for each of `VIEWS`: whom it leaks to, "safe", or "not kept".
 
-    "not kept": safe, and the page is made for each request. A column `pages` says how many pages were made for eight
-    visits, each reader twice, of the HttpResponse. The bench is as before afterwards; the cache is emptied.
+    "not kept": safe, and the page is made for each request. The column `MADE` says how many times the HttpResponse was
+    made for eight visits, each reader twice. The bench is as before afterwards; the cache is emptied.
     """
     import pandas as pd
 
@@ -183,7 +190,7 @@ def matrix(lab: Lab) -> pd.DataFrame:
         for name, decorators in UNDER_THE_PAIR.items():
             with site_wide():
                 rows[f"pair, and {name}"] = _tried(lab, decorators)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=[*VIEWS, "pages"])
+    return pd.DataFrame.from_dict(rows, orient="index", columns=[*VIEWS, MADE])
 
 
 def _tried(lab: Lab, decorators: Sequence[Decorator]) -> list[Any]:

@@ -89,18 +89,20 @@ class Xray:
         bars = self._spans(times)
         deepest = max(step.depth for step, _, _ in bars)
         fig, (ax,) = draw.figure(9.5, 0.9 + 0.34 * (deepest + 1 + any(self.varied())))
+        labels = []
         for step, left, right in bars:
             outer = self._grown_in(step, bars)
             row = step.depth - 1 if outer else step.depth  # on the bar of the middleware that adds it
             ax.barh(row, right - left, 0.86, left, color=COLOURS[step.kind], edgecolor="white", linewidth=0.8)
             if step.kind in ("middleware", "view"):
-                ax.text(left, row, " " + step.label, va="center", color="white", fontsize=8.5, clip_on=True)
+                label = ax.text(left, row, " " + step.label, va="center", color="white", fontsize=8.5, clip_on=True)
+                labels.append((label, right))
             elif step.stores:
                 ax.text(right, row, " stored here", **NOTE)
             elif step.kind == "vary":  # by a decorator: below, for on its right is what came next
                 x, y = (outer[2], row) if outer else (left, row + 0.8)
                 ax.text(x, y, f" Vary: {step.label} added here", **NOTE)
-        kinds = [kind for kind in COLOURS if kind != "vary" or any(self.varied())]
+        kinds = [kind for kind in COLOURS if any(step.kind == kind for step in self.steps)]
         handles = [Patch(color=COLOURS[kind], label=kind) for kind in kinds]
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
         ax.set(
@@ -111,6 +113,7 @@ class Xray:
         draw.title(ax, f"GET {self.url}")
         ax.invert_yaxis()
         ax.grid(visible=False)
+        _beside(ax, labels)
         counts = {kind: sum(step.kind == kind for step in self.steps) for kind in COLOURS}
         said = (
             f"{counts['middleware']} middleware around the view, {counts['cache']} cache calls, {counts['sql']} queries"
@@ -145,6 +148,18 @@ class Xray:
         ends = sorted(starts + [(step.ended, 1, i) for i, step in enumerate(self.steps)])
         place = {(i, end): n for n, (_, end, i) in enumerate(ends)}
         return [(step, place[i, 0], place[i, 1]) for i, step in enumerate(self.steps)]
+
+
+def _beside(ax: Any, labels: list[tuple[Any, float]]) -> None:
+    """Move each label for which its bar is too short to where the bar ends. `labels` are (text, right end of its bar).
+
+    The axes must have their limits already: how much room a bar has depends on them.
+    """
+    ax.figure.draw_without_rendering()  # where things are is known only once they are laid out
+    for label, right in labels:
+        box = label.get_window_extent()
+        if box.x1 > ax.transData.transform((right, 0))[0]:
+            label.set(x=right, color=NOTE["color"])
 
 
 class _Recorder:

@@ -63,11 +63,20 @@ def greeting(request):
 def greets_as_another(answer: Any, lab: "Lab") -> str:
     expect_type(answer, Callable, "greeting")
     url = lab.mount("greeting/", answering(answer))
-    for who in ("alice", "bob", None, "clara"):
-        wanted = f"Good morning, {who or 'stranger'}"
+    readers = {who: f"Good morning, {who or 'stranger'}" for who in ("alice", "bob", None, "clara")}
+    for who, wanted in readers.items():
+        lab.empty_cache()
         read = visited(lab, url, who).text
         if read != wanted:
-            whose = "another's greeting" if read.startswith("Good morning, ") else "something else"
+            raise Wrong(
+                f'from an empty cache {who or "a stranger"} reads "{read[:60]}", expected "{wanted}". '
+                "Nobody came before: it is what the view itself says, and that was right."
+            )
+    lab.empty_cache()
+    for who, wanted in readers.items():
+        read = visited(lab, url, who).text
+        if read != wanted:
+            whose = "another's greeting"
             raise Wrong(f'{who or "a stranger"} reads "{read[:60]}", {whose}: {varies()}. What is stored first?')
     again = [visited(lab, url, who) for who in ("bob", "alice", None)]
     if not entries():
@@ -152,7 +161,7 @@ def _why_so_often(asked: int, readers: int) -> str:
     if "HTTP_COOKIE" in lists[0]:
         return (
             f"right, with {asked} looks into the database for {readers} readers: {varies()}. Who reads it makes no "
-            "difference to a price; a cookie in the key keeps a page for each reader."
+            "difference to a price; a cookie in the key keeps a page for each Cookie header."
         )
     return f"right, with {asked} looks into the database for {readers} readers: {varies()}. The key holds too much."
 
@@ -160,7 +169,15 @@ def _why_so_often(asked: int, readers: int) -> str:
 # 3.3
 
 
-@exercise("3.3", "a page for each role", seconds=20)
+BY_ROLE = """
+def by_role(view):
+    def kept(request, *args, **kwargs):
+        return ...  # what the view answers, kept for each role
+    return kept
+"""
+
+
+@exercise("3.3", "a page for each role", seconds=20, starter=BY_ROLE)
 def a_page_for_each_role(answer: Any, lab: "Lab") -> str:
     expect_type(answer, Callable, "by_role")
     made: list[str] = []
