@@ -11,13 +11,29 @@ from conftest import ROOT, copy_course
 TABLE = faults.read_faults(ROOT / "tests/faults")
 
 
-@pytest.mark.slow
+def red_on(notebook: str) -> type:
+    """The tests of one notebook's faults: a class, which pytest-xdist hands to one process, beside the others'."""
+    table = [fault for fault in TABLE if fault.notebook == notebook]
+
+    @pytest.mark.slow
+    class Faults:
+        @pytest.mark.parametrize("fault", table, ids=lambda fault: f"{fault.claim} {fault.name}")
+        def test_the_claim_turns_red(self, fault: faults.Fault, tmp_path: Path) -> None:
+            course = copy_course(tmp_path)
+            faults.break_line(course, fault)
+            red = faults.red_claims(course, fault.notebook, fault.claim)
+            says = f"{fault.file}: {fault.new!r} leaves {fault.claim} green; red are {red or 'none'}"
+            assert fault.claim in red, says
+
+    return Faults
+
+
+globals().update({f"Test{notebook}": red_on(notebook) for notebook in sorted({fault.notebook for fault in TABLE})})
+
+
 @pytest.mark.parametrize("fault", TABLE, ids=lambda fault: f"{fault.claim} {fault.name}")
-def test_the_claim_turns_red(fault: faults.Fault, tmp_path: Path) -> None:
-    course = copy_course(tmp_path)
-    faults.break_line(course, fault)
-    red = faults.red_claims(course, fault.notebook, fault.claim)
-    assert fault.claim in red, f"{fault.file}: {fault.new!r} leaves {fault.claim} green; red are {red or 'none'}"
+def test_the_line_to_break_is_there_once(fault: faults.Fault) -> None:
+    assert (ROOT / fault.file).read_text(encoding="utf-8").count(fault.old) == 1
 
 
 def test_every_claim_that_a_notebook_makes_has_a_fault() -> None:

@@ -55,8 +55,8 @@ def nothing(site: Path) -> None:
 
 
 REFUSED: list[tuple[str, Callable[[Path], object], str]] = [
-    ("nothing", nothing, "no pattern 'nothing'. There are: front, .*metering"),
-    ("nothing patterns", nothing, "no pattern 'nothing'. There are: front, .*metering"),
+    ("nothing", nothing, "no pattern 'nothing'. There are: .*front, .*metering"),
+    ("nothing patterns", nothing, "no pattern 'nothing'. There are: .*front, .*metering"),
     ("weighing patterns", nothing, "weighing comes along with metering and server_timing"),
     ("front", nothing, "Say where to: manage.py take front PATH"),
     ("front ''", nothing, "PATH is empty"),

@@ -15,15 +15,14 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.messages.storage.cookie import CookieStorage
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.cache import cache_page
 
 from . import kept, selectors, views
-from .models import Product
-from .visitor import chosen_currency, has_session, visitor
+from .visitor import has_session, visitor
 
 View = Callable[..., HttpResponse]
 
@@ -75,17 +74,5 @@ def for_strangers(view: View, seconds: int = 600) -> View:
 
 def product(request: HttpRequest, pk: int) -> HttpResponse:
     """A product's page from kept values: its details, and the exchange rate that every such page shares."""
-    try:
-        detail = kept.product_detail(pk)
-    except Product.DoesNotExist:
-        raise Http404(f"no product {pk}") from None
-    currency = chosen_currency(request)
-    rate = None if currency == "EUR" else kept.exchange_rate(currency)
-    context = {
-        **detail,
-        "reviews": selectors.product_reviews(pk),
-        "related_products": selectors.related_products(pk),
-        "price_abroad": None if rate is None else (detail["product"].price * rate).quantize(selectors.CENT),
-        "is_keeper": views.keeps(request, detail["product"].tenant_id),
-    }
+    context = views.product_context(request, pk, kept.product_detail, kept.exchange_rate)
     return render(request, "shop/product.html", context)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -52,21 +54,30 @@ def product(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _product_page(request: HttpRequest, pk: int, status: int = 200, **forms: Any) -> HttpResponse:
+    context = product_context(request, pk, selectors.product_detail, rates.exchange_rate)
+    return render(request, "shop/product.html", {**context, **forms}, status=status)
+
+
+def product_context(
+    request: HttpRequest,
+    pk: int,
+    product_detail: Callable[[int], dict[str, Any]],
+    exchange_rate: Callable[[str], Decimal | None],
+) -> dict[str, Any]:
+    """What a product's page shows, its details and the rate as these two answer. Raises Http404."""
     try:
-        detail = selectors.product_detail(pk)
+        detail = product_detail(pk)
     except Product.DoesNotExist:
         raise Http404(f"no product {pk}") from None
     currency = chosen_currency(request)
-    rate = None if currency == "EUR" else rates.exchange_rate(currency)
-    context = {
+    rate = None if currency == "EUR" else exchange_rate(currency)
+    return {
         **detail,
         "reviews": selectors.product_reviews(pk),
         "related_products": selectors.related_products(pk),
         "price_abroad": None if rate is None else (detail["product"].price * rate).quantize(selectors.CENT),
         "is_keeper": keeps(request, detail["product"].tenant_id),
-        **forms,
     }
-    return render(request, "shop/product.html", context, status=status)
 
 
 @login_required
