@@ -24,6 +24,7 @@ from tutorial_project.caching.isolation_command import Command
 
 User = get_user_model()
 seen = itertools.count()
+headers: list[tuple[str, bool]] = []  # (reader, whether they sent a Cookie header)
 
 
 def hello(request: HttpRequest) -> HttpResponse:
@@ -51,6 +52,11 @@ def writes(request: HttpRequest) -> HttpResponse:
     return HttpResponse("<p>written</p>")
 
 
+def cookie_header(request: HttpRequest) -> HttpResponse:
+    headers.append((request.user.get_username(), "Cookie" in request.headers))
+    return HttpResponse("<p>noted</p>")
+
+
 def raises(request: HttpRequest) -> HttpResponse:
     raise ZeroDivisionError("one of those days")
 
@@ -73,6 +79,7 @@ urlpatterns = [
     path("safe/same/", cache_page(60)(lambda request: HttpResponse("<p>The same for everybody</p>"))),
     path("safe/noisy/", noisy),
     path("safe/live/", hello),
+    path("safe/cookie-header/", cookie_header),
     path("odd/writes/", writes),
     path("odd/raises/", raises),
     path("odd/interrupted/", interrupted),
@@ -109,6 +116,11 @@ class AuditTests(TestCase):
         found = {(each.wrote, each.read): each.leaked for each in self.report("/leaks/button/").findings}
         self.assertEqual(found["dora, en", "alice, en"], ("Edit",))
         self.assertEqual(found["alice, en", "dora, en"], ("no Edit",))
+
+    def test_the_anonymous_visitor_sends_no_cookie_header_as_a_browser_without_cookies(self) -> None:
+        headers.clear()
+        self.report("/safe/cookie-header/")
+        self.assertEqual(set(headers), {("alice", True), ("bob", True), ("dora", True), ("", False)})
 
     def test_what_is_right_for_everybody_is_no_finding(self) -> None:
         report = self.report("/safe/by-reader/", "/safe/same/", "/safe/noisy/", "/safe/live/")

@@ -18,6 +18,7 @@ from django.db.models import Q
 from django.test import Client
 from django.test.client import ClientHandler
 
+from .browser import Browser
 from .isolation_answers import GAP, HEAD, Answer
 from .isolation_rehearsal import AuditError, Kept, Memory, _line, one_visit
 from .time_limit import TimeUp, within
@@ -132,7 +133,7 @@ class Visitors:
         return answer.cookies.get(settings.CSRF_COOKIE_NAME) or (held.value if held else "")
 
     def _browser(self, account: Any) -> tuple[Client, SimpleCookie]:
-        client = Client(raise_request_exception=False)
+        client = Browser(raise_request_exception=False)
         if account is not None:
             with transaction.atomic(using=account._state.db or "default"):
                 client.force_login(account)

@@ -16,13 +16,13 @@ from django.test.signals import setting_changed
 from django.urls import clear_url_caches, path
 
 from .. import urls
+from ..caching.browser import Browser
 from ..caching.metering import install
 from ..shop import models, selectors
 from . import boxes, draw, entries, layered_shop, live_page, meter, rush, survey, traffic, workers, xray
 from .errors import LabError
 from .meter import language_kept
 from .starters import untouched
-from .visitors import Visitor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ class Lab:
         """
         if (known := self._clients.get((who, language))) is not None:
             return known
-        browser = Visitor(headers={"accept-language": language} if language else None)
+        browser = Browser(headers={"accept-language": language} if language else None)
         if who is not None:
             user = get_user_model()._default_manager.filter(username=who).first()
             if user is None:

@@ -22,11 +22,11 @@ from django.test import Client
 from django.test.client import ClientHandler
 from django.utils.module_loading import import_string
 
+from ..caching.browser import Browser
 from ..caching.metering import Event, Statement, listening
 from . import draw
 from .entries import shortened
 from .meter import language_kept
-from .visitors import Visitor
 
 COLOURS = {"middleware": draw.GREY, "view": draw.BLUE, "cache": draw.ORANGE, "sql": draw.RED, "vary": draw.GREEN}
 PAGE = "views.decorators.cache.cache_page."  # what the keys of whole responses begin with
@@ -270,7 +270,7 @@ class _Handler(ClientHandler):
 def take(browser: Client, url: str) -> Xray:
     """Ask for `url` as `browser` (its cookies, its language) and return the x-ray of that request."""
     recorder = _Recorder()
-    client = Visitor()
+    client = Browser()
     client.defaults = browser.defaults
     client.handler = _Handler(recorder)
     client.cookies = browser.cookies

@@ -8,13 +8,13 @@ from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 
+from ...caching.browser import Browser
 from ...shop.models import Product
 from ..entries import entries
 from ..exercises import Wrong, attempt, exercise, expect_type
 from ..leaks import learned
 from ..meter import Visit
 from ..quizzes import QUIZZES, Quiz
-from ..visitors import Visitor
 from ..xray import PAGE
 
 if TYPE_CHECKING:
@@ -121,11 +121,11 @@ def price_list(answer: Any, lab: "Lab") -> str:
     return f"{readers} readers, {asked} looks into the database, and the list of each country."
 
 
-def _forty(lab: "Lab") -> list[Visitor]:
+def _forty(lab: "Lab") -> list[Browser]:
     """Forty browsers: customers, strangers, and strangers with a cookie of their own."""
     names = get_user_model()._default_manager.filter(customer__language="").order_by("pk")
     signed_in: list[Any] = [lab.client(name) for name in names.values_list("username", flat=True)[:6]]
-    others = [Visitor() for _ in range(40 - len(signed_in))]
+    others = [Browser() for _ in range(40 - len(signed_in))]
     for number, browser in enumerate(others[::2]):
         browser.cookies.load({"_ga": f"GA1.1.{number}"})
     # Interleaved, so that each country meets all three kinds.
