@@ -46,7 +46,14 @@ class Kernel:
     def outcome(self, code: str, timeout: float = 60) -> tuple[str, dict[str, Any]]:
         """What the cell printed, and its error: {} or the message's `ename`, `evalue` and `traceback`."""
         seen: list[dict[str, Any]] = []
-        self.client.execute_interactive(code, timeout=timeout, output_hook=seen.append)
+        # A kernel that has just failed or been interrupted aborts what reaches it before it has said so to itself
+        # (ipykernel's _abort_queues): send it again, as one would press Run again.
+        for _ in range(50):
+            answer = self.client.execute_interactive(code, timeout=timeout, output_hook=seen.append)
+            if answer["content"]["status"] != "aborted":
+                break
+            time.sleep(0.1)
+        assert answer["content"]["status"] != "aborted"
         printed = [m["content"]["text"] for m in seen if m["msg_type"] == "stream"]
         errors = [m["content"] for m in seen if m["msg_type"] == "error"]
         return "".join(printed), errors[0] if errors else {}
