@@ -30,7 +30,7 @@ PORTION = 1000  # keys that the server looks at in one SCAN, and that are delete
 
 
 class Deleted(NamedTuple):
-    """What `delete_below` did: `keys` that are gone, and the round trips that it took to find and to delete them."""
+    """What `delete_below` did: `keys` that are gone, and the round trips that it took to find them and to delete them."""
 
     keys: int
     scans: int
