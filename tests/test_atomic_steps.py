@@ -1,4 +1,4 @@
-"""One conformance test of the atomic steps, and of what stands on them, over every cache server here and local memory."""
+"""One conformance test of the atomic steps, and of what stands on them: every cache server here, and local memory."""
 # ruff: noqa: E402
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
 
 from test_servers import HERE
-from tutorial_project.caching import instrumentation, leases
+from tutorial_project.caching import atomic, instrumentation, leases
 from tutorial_project.caching.atomic import Leased, acquire, commit, release, renew
 from tutorial_project.caching.generations import Namespace, Stamped
 from tutorial_project.caching.keys import key
 from tutorial_project.caching.listing import Deleted, delete_below, keys_below
-from tutorial_project.caching.metering import counting
 from tutorial_project.lab.reaper import Reaper
 from tutorial_project.lab.servers import start_cache_server
 
@@ -44,6 +43,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Any]:
             patch.setenv("TUTORIAL_CACHE", kind)
             server = start_cache_server(reaper, reaper.make_folder())
         cache = RedisCache(server.url, {"KEY_PREFIX": "te*st"})
+        cache.is_fake = kind == "fakeredis"
     yield instrumentation._watch_cache(cache, "default") if metered else cache
     if reaper:
         reaper.close()
@@ -193,7 +193,7 @@ def test_what_is_below_a_key_is_found_and_deleted_and_nothing_else(store: Any) -
 
 
 def test_the_round_trips_of_a_deletion_grow_with_the_cache(store: Any) -> None:
-    scans = []
+    scans, deletes = [], 0
     for number in (100, 3000):
         store.set_many({f"other:{n}": 1 for n in range(number)})
         store.set_many({key("product", 42, n): 1 for n in range(5)})
@@ -203,7 +203,7 @@ def test_the_round_trips_of_a_deletion_grow_with_the_cache(store: Any) -> None:
     if isinstance(store, LocMemCache):
         assert scans == [0, 0]
     else:
-        assert 10 <= scans[0] <= 30 and 200 <= scans[1] <= 900 and deletes == 1
+        assert 5 <= scans[0] <= 30 and scans[1] > 10 * scans[0] and deletes == 1
 
 
 def test_more_than_a_portion_is_deleted_in_portions(store: Any) -> None:
@@ -214,7 +214,9 @@ def test_more_than_a_portion_is_deleted_in_portions(store: Any) -> None:
     assert deleted == Deleted(2500, deleted.scans, deleted.deletes) and 2 <= deleted.deletes <= 3
 
 
-def test_a_script_is_sent_once_and_again_to_a_server_that_has_lost_it(store: Any) -> None:
+def test_a_script_is_sent_once_and_again_to_a_server_that_has_lost_it(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if isinstance(store, LocMemCache):
         pytest.skip("local memory has no scripts")
     sent: list[str] = []
@@ -224,21 +226,16 @@ def test_a_script_is_sent_once_and_again_to_a_server_that_has_lost_it(store: Any
         sent.append(args[0])
         return real(self, *args, **options)
 
-    client = store._cache.get_client(write=True)
-    client.script_flush()
-    with pytest.MonkeyPatch.context() as patch:
+    monkeypatch.setattr(atomic, "_sent", set())
+    with monkeypatch.context() as patch:
         patch.setattr(redis.Redis, "execute_command", told)
-        for token in ("a", "b"):
+        for token in ("a", "b", "c"):
             acquire(KEY, token, 10, cache=store)
-    assert sent == ["EVALSHA", "EVAL", "EVALSHA"]
-
-
-def test_a_step_is_one_call_and_one_round_trip_to_who_counts() -> None:
-    cache: Any = instrumentation._watch_cache(LocMemCache("counted", {}), "default")
-    with counting() as counted:
-        leases.get_or_compute(KEY, lambda: "soup", 60, cache=cache)
-        leases.get_or_compute(KEY, lambda: "never", 60, cache=cache)
-    assert counted.operations == {"acquire": 2, "commit": 1}
-    assert counted.trips == {"default": 3}
-    use = counted.uses["product:detail"]
-    assert (use.hits, use.misses) == (1, 1) and use.bytes > 0
+        assert sent == ["EVAL", "EVALSHA", "EVALSHA"]
+        if store.is_fake:  # it ends the connection after an error
+            return
+        sent.clear()
+        store._cache.get_client(write=True).script_flush()
+        for token in ("d", "e"):
+            acquire(KEY, token, 10, cache=store)
+        assert sent == ["SCRIPT FLUSH", "EVALSHA", "EVAL", "EVALSHA"]

@@ -151,8 +151,8 @@ class AtomicTests(SimpleTestCase):
         entered = []
 
         class Stepped(LocMemCache):
-            def exclusively(self) -> threading.Lock:
-                entered.append(1)
+            def exclusively(self, *what: str) -> threading.Lock:
+                entered.append(what)
                 return threading.Lock()
 
         stepped = Stepped(self.id(), {})
@@ -160,4 +160,4 @@ class AtomicTests(SimpleTestCase):
         renew("menu", "a", 10, cache=stepped)
         commit("menu", "a", 1, 60, cache=stepped)
         release("menu", "a", cache=stepped)
-        self.assertEqual(len(entered), 4)
+        self.assertEqual(entered, [(step, "menu") for step in ("acquire", "renew", "commit", "release")])
