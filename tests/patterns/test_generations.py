@@ -13,7 +13,6 @@ from django.test import SimpleTestCase, TransactionTestCase, override_settings
 from tutorial_project.caching.generations import Namespace, Stamped
 from tutorial_project.caching.keys import ROOM, key
 
-
 FALSE: list[Any] = [None, 0, "", [], False]
 
 
