@@ -4,7 +4,8 @@ Each request is an actor: a greenlet, which can be left in the middle of any fun
 call to the cache or the database an actor stops and the scheduler decides who goes on. It decides in one of two ways:
 
 - `Orders` (behind `explore`) takes the order it is told. Whoever tells it all orders sees everything that can happen.
-- `DiscreteEvents` (behind `simulate`, in `discrete_events.py`) goes by the clock: a call takes its time, and who is due first goes on first.
+- `DiscreteEvents` (behind `simulate`, in `discrete_events.py`) goes by the clock: a call takes its time, and whoever is
+  due first goes on first.
 
 The code of the actors is the shop's own, over Django's own cache class. It reaches the scheduler through three doors:
 the cache (`stepped_cache.py`), its database connection (`actor_connections.py`), and `caching.runtime`.
