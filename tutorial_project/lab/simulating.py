@@ -114,9 +114,10 @@ def simulate(
     rows: list[list[Any]] = []
     try:
         with ExitStack() as stack:
-            stack.enter_context(virtual_time.in_force(events, seed))
+            stack.enter_context(virtual_time.in_force(events))
             stack.enter_context(stepped_cache.in_place(events))
             stack.callback(_stopped, events)
+            events.draw_from(seed)
             if given:
                 given()
             for index, (function, of) in enumerate(streams.items()):
