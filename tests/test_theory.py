@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,22 +26,15 @@ def test_every_formula_agrees_with_a_million_requests():
 
 @pytest.mark.slow
 def test_no_tolerance_hides_a_wrong_formula():
-    wide = [str(case) for case in cases() if case.tolerance > 0.04 * case.predicted]
-    assert len(wide) < len(cases()) / 8, "\n".join(wide)
-    assert all(case.tolerance < 0.16 * case.predicted for case in cases()), "\n".join(wide)
+    wide = [str(case) for case in cases() if case.tolerance > 0.05 * case.predicted]
+    assert len(wide) < len(cases()) / 10, "\n".join(wide)
+    assert all(case.tolerance < 0.15 * case.predicted for case in cases()), "\n".join(wide)
 
 
 def test_every_formula_is_among_the_cases():
     """One that is offered and held against nothing would be believed."""
     formulas = {name for name, value in vars(theory).items() if callable(value) and not name.startswith("_")}
-    elsewhere = {
-        "checked",
-        "times",
-        "oldest",
-        "locmem_room",
-        "zipf",
-        "stale_of_uniform",
-    }  # limits, and the engine's file
+    elsewhere = {"checked", "times", "oldest", "locmem_room", "zipf", "stale_of_uniform"}
     elsewhere |= {"server_ratio", "page_ratio", "hit_ratio_needed", "lru_hit_ratios", "fifo_hit_ratios"}
     said = " ".join(case.name for case in cases())
     missing = {name for name in formulas - elsewhere if name not in said}
@@ -183,9 +177,8 @@ def test_room():
         assert formula([3, 1, 0], 2).tolist() == [1.0, 1.0, 0.0], "who is never asked for never hits"
         assert formula([1.0] * 8, 2).tolist() == pytest.approx([0.25] * 8)
         assert formula(weights * 1000, 50) == pytest.approx(formula(weights, 50)), "in any unit"
-    lru, fifo = (
-        theory.overall_hit_ratio(weights, f(weights, 50)) for f in (theory.lru_hit_ratios, theory.fifo_hit_ratios)
-    )
+    lru = theory.overall_hit_ratio(weights, theory.lru_hit_ratios(weights, 50))
+    fifo = theory.overall_hit_ratio(weights, theory.fifo_hit_ratios(weights, 50))
     assert fifo < lru < theory.best_hit_ratio(weights, 50)
 
 
@@ -218,15 +211,14 @@ def test_bad_weights_are_refused(weights):
 
 
 def test_what_is_out_of_bounds_says_the_bound():
+    number = "it must be a number, 0 or more"
+    anything: list[Any] = [None, 2.5]
     for call, said in (
-        (lambda: theory.server_ratio(1.5), "hit_ratio is 1.5; it must be a number, 0 or more and at most 1"),
+        (lambda: theory.server_ratio(1.5), f"hit_ratio is 1.5; {number} and at most 1"),
         (lambda: theory.early_recomputations(0), "beta is 0; it must be a number, more than 0"),
-        (
-            lambda: theory.hit_ratio(5, None),
-            "ttl is None; it must be a number, 0 or more: math.inf means never expires",
-        ),
-        (lambda: theory.herd_shared(5, 1, 2.5), "at_once is 2.5; it must be a whole number of queries"),
-        (lambda: theory.oldest(600, -1), "ttl 2 is -1; it must be a number, 0 or more"),
+        (lambda: theory.hit_ratio(5, anything[0]), f"ttl is None; {number}: math.inf means never expires"),
+        (lambda: theory.herd_shared(5, 1, anything[1]), "at_once is 2.5; it must be a whole number of queries"),
+        (lambda: theory.oldest(600, -1), f"ttl 2 is -1; {number}"),
         (lambda: theory.age_cdf(math.nan, 5, 60), "age is not a number: it must be seconds"),
     ):
         with pytest.raises(ValueError) as told:

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from typing import Any, NoReturn
 
 from greenlet import GreenletExit, getcurrent, greenlet

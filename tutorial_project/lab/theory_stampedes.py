@@ -26,9 +26,10 @@ def herd_shared(rate: float, seconds: float, at_once: int) -> float:
     Queries beyond c share its speed, so the first takes longer and more come before it ends: the herd grows like
     e^(λΔ÷c). Derived here, exactly. Count time by the work that is done on the first query, Δ seconds in all: while n
     run, a second of it takes max(1, n ÷ c) seconds, so the next request comes at the rate λ·max(1, n ÷ c). Below c that
-    is a Poisson process; from c on a Yule process, whose mean grows by e^(λ÷c) in each second of work. With P(m, a) the
-    chance that a Poisson variable of mean a is at least m, E = Σ(1 + j)·P(exactly j) for j < c − 1, at the mean λΔ, plus
-    c·e^(λΔ÷c)·(1 + 1÷c)^−(c−1)·P(c − 1, λΔ(1 + 1÷c)). Same assumptions as `herd`, which it nears as c grows.
+    is a Poisson process; from c on a Yule process, whose mean grows by e^(λ÷c) in each second of work. With p(j, a) the
+    chance that a Poisson variable of mean a is j, and P(m, a) that it is at least m, the mean is the sum of
+    (1 + j)·p(j, λΔ) over j < c − 1, plus c·e^(λΔ÷c)·(1 + 1÷c)^−(c−1)·P(c − 1, λΔ(1 + 1÷c)). Same assumptions as `herd`,
+    which it nears as c grows.
     """
     checked(rate=rate, seconds=seconds)
     checked(above=0, at_once=at_once)
