@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any, NoReturn
 
 from greenlet import GreenletExit, getcurrent, greenlet
