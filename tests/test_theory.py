@@ -85,6 +85,10 @@ def test_every_formula_is_among_the_cases():
         *[(theory.stale_share_sliding, at, 0.0) for at in ((5, 0, INF), (0, 1, 60), (5, 1, 0))],
         *[(theory.stale_share_sliding, at, 1.0) for at in ((5, 1, INF), (INF, 1, 60), (5, 1, 1e6))],
         (theory.stale_share_regular, (1, INF, 1), 0.5),
+        (theory.stale_share_bursts, (5, 0, 60, 100, 10), 0.0),
+        (theory.stale_share_bursts, (5, 1, 0, 100, 10), 0.0),
+        (theory.stale_share_bursts, (5, 1, INF, 100, 10), 1.0),
+        (theory.stale_share_bursts, (1, INF, 1, 100, 100), 0.5),
         (theory.stale_share_regular, (1, 1, 1), 0.25),
         (theory.stale_share_regular, (5, 0, INF), 0.0),
         *[(theory.behind_mean, at, 0.0) for at in ((5, 0, 60), (5, 0, INF), (0, 1, 60), (5, 1, 0))],
@@ -153,6 +157,12 @@ def test_what_follows_from_what(rate, writes, ttl):
     share = theory.stale_share(rate, writes, ttl)
     assert share <= theory.stale_share_regular(rate, writes, ttl) <= theory.hit_ratio(rate, ttl)
     assert theory.stale_share(rate, writes / 10, ttl) < share, "the same changes in bursts of ten"
+    assert theory.stale_share_bursts(rate, writes, ttl, 100, 100) == pytest.approx(share), "bursts without a pause"
+    for every in (ttl / 3, ttl, 20 * ttl):
+        rare = theory.stale_share_bursts(rate, writes, ttl, every, every / 10)
+        dense = theory.stale_share_bursts(rate, writes, ttl, every, every / 1000)
+        bound = theory.stale_share_regular(rate, 1 / every, ttl)
+        assert dense <= rare * 1.0001 and dense <= bound + 0.001, "a burst is one change, however many it holds"
     assert theory.stale_share_sliding(rate, writes, ttl) > share, "renewed by hits, it is staler"
     assert theory.hit_ratio_sliding(rate, ttl) > theory.hit_ratio(rate, ttl)
     assert theory.hit_ratio_invalidated(rate, writes, ttl) < theory.hit_ratio(rate, ttl)

@@ -8,8 +8,8 @@ Unless a docstring says otherwise: one key; readers arrive as a Poisson process 
 to the row (`writes`) come as a Poisson process of their own; a miss reads the row and stores it in no time; nothing but
 its lifetime ends an entry. A miss, and the answer it gives, is fresh.
 
-Here: lifetimes (TTL), ages and stale answers. Beside it, and offered under this name too: room (theory_room), stampedes
-(theory_stampedes), and what a hit ratio is worth (theory_worth).
+Here: lifetimes (TTL), ages and stale answers. Beside it, and offered under this name too: changes in bursts
+(theory_bursts), room (theory_room), stampedes (theory_stampedes), and what a hit ratio is worth (theory_worth).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 
 from .theory_arguments import checked, times
+from .theory_bursts import stale_share_bursts as stale_share_bursts
 from .theory_room import best_hit_ratio as best_hit_ratio
 from .theory_room import fifo_hit_ratios as fifo_hit_ratios
 from .theory_room import locmem_room as locmem_room
