@@ -54,6 +54,8 @@ def lifetimes(rate: float, writes: float, ttl: float, seed: int) -> Iterator[Cas
     age, behind = v.ages(at, of), v.behind(at, of, written)
     where = f"({rate:g}, {writes:g}, {ttl:g})"
     yield Case(f"hit_ratio {where}", theory.hit_ratio(rate, ttl), mean_of(v.hits(of)))
+    slow = ttl / 5
+    yield Case("hit_ratio, slowly", theory.hit_ratio(rate, ttl, slow), mean_of(v.fixed_slowly(at, ttl, slow)))
     yield Case(f"stale_share {where}", theory.stale_share(rate, writes, ttl), mean_of(behind > 0))
     late = ttl / 3
     yield Case("stale_longer_than a third", theory.stale_longer_than(late, rate, writes, ttl), mean_of(behind > late))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from django.core.cache import cache
+from django.core.cache import cache, caches
 
 from theory_cases import Case
 from tutorial_project.caching import runtime
@@ -97,7 +97,7 @@ def other_lives(seed: int) -> Iterator[Case]:
         cache.delete(f"deleted:{pk}")
 
     def of_four(pk: int) -> Any:
-        return cache.get_or_set(f"worker {random.randrange(4)}:{pk}", lambda: origin.read(pk), TTL)
+        return cache.get_or_set(f"worker:{random.randrange(4)}:{pk}", lambda: origin.read(pk), TTL)
 
     arrivals: dict[Any, Any] = dict.fromkeys((sliding, deleted, of_four), KEYS * RATE) | {change: KEYS * WRITES}
     run = simulate(arrivals, seconds=SECONDS, keys=KEYS, origin=origin, cache_latency=0, seed=seed)
@@ -137,7 +137,7 @@ def stampedes(seed: int) -> Iterator[Case]:
 
 def early(seed: int) -> Iterator[Case]:
     """One hot key whose readers begin before it expires, by the rule of Vattani and others."""
-    rate, seconds, beta, ttl = 20.0, 1.0, 1.0, 12.0
+    rate, seconds, beta, ttl = 10.0, 1.0, 2.0, 18.0
     origin = Origin(seconds=seconds, at_once=10**9)
     leads: list[float] = []
 
@@ -158,8 +158,8 @@ def early(seed: int) -> Iterator[Case]:
     yield Case("early_lead", theory.early_lead(rate, seconds, beta), mean_of(first, 50))
 
 
-def many_keys(seed: int) -> Iterator[Case]:
-    """A cold start, and keys that were stored together and expire apart."""
+def cold(seed: int) -> Iterator[Case]:
+    """A thousand keys, all lost every 20 seconds."""
     keys, skew, rate, seconds = 1_000, 0.8, 100.0, 20.0
     origin = Origin(seconds=0)
 
@@ -169,34 +169,75 @@ def many_keys(seed: int) -> Iterator[Case]:
     def flush(pk: int) -> None:
         cache.clear()
 
-    arrivals: dict[Any, Any] = {read: rate, flush: np.arange(seconds, REQUESTS / rate, seconds)}
-    run = simulate(arrivals, seconds=REQUESTS / rate, keys=keys, skew=skew, origin=origin, cache_latency=0, seed=seed)
-    lost = run.recomputations["began"].to_numpy() // seconds
-    rounds = np.bincount(lost.astype(int))
+    end = REQUESTS / rate
+    arrivals: dict[Any, Any] = {read: rate, flush: np.arange(seconds, end, seconds)}
+    run = simulate(arrivals, seconds=end, keys=keys, skew=skew, origin=origin, cache_latency=0, seed=seed)
+    rounds = np.bincount((run.recomputations["began"].to_numpy() // seconds).astype(int))
     yield Case("cold_misses", theory.cold_misses(theory.zipf(keys, skew), rate, seconds), mean_of(rounds, 50))
 
-    ttl, jitter = 100.0, 0.5
 
-    def jittered(pk: int) -> Any:
-        life = ttl * (1 + random.uniform(-jitter, jitter))
-        return cache.get_or_set(f"jittered:{pk}", lambda: origin.read(pk), life)
+def jitter(seed: int) -> Iterator[Case]:
+    """Two thousand keys stored at one moment, each of which is asked for every two seconds."""
+    keys, ttl, spread = 2_000, 100.0, 0.5
+    origin = Origin(seconds=0)
 
-    arrivals = {jittered: [(0.0, pk) for pk in range(keys)] + [(n / 1000, n % keys) for n in range(1, REQUESTS)]}
-    run = simulate(arrivals, seconds=REQUESTS / 1000, origin=origin, cache_latency=0, seed=seed)
-    again = np.histogram(run.recomputations["began"], bins=30, range=(55.0, 85.0))[0]
-    yield Case("jitter_peak", theory.jitter_peak(keys, ttl, jitter), mean_of(again, 30))
+    def read(pk: int) -> Any:
+        life = ttl * (1 + random.uniform(-spread, spread))
+        return cache.get_or_set(f"product:{pk}", lambda: origin.read(pk), life)
+
+    asked = [(0.0, pk) for pk in range(keys)] + [(n / 1_000, n % keys) for n in range(1, REQUESTS)]
+    run = simulate({read: asked}, seconds=REQUESTS / 1_000, origin=origin, cache_latency=0, seed=seed)
+    again = np.histogram(run.recomputations["began"], bins=20, range=(52.0, 98.0))[0]
+    yield Case("jitter_peak", theory.jitter_peak(keys, ttl, spread), mean_of(again / 2.3, 20))
+
+
+def room(seed: int) -> Iterator[Case]:
+    """A thousand keys in a local memory for 120."""
+    keys, skew, rate = 1_000, 0.9, 100.0
+    origin = Origin(seconds=0)
+
+    def read(pk: int) -> Any:
+        return cache.get_or_set(f"product:{pk}", lambda: origin.read(pk), None)
+
+    def small() -> None:
+        caches["default"]._max_entries = 120
+
+    arrivals: dict[Any, Any] = {read: rate}
+    end = REQUESTS / rate
+    run = simulate(arrivals, seconds=end, keys=keys, skew=skew, origin=origin, cache_latency=0, seed=seed, given=small)
+    weights = theory.zipf(keys, skew)
+    each = theory.lru_hit_ratios(weights, theory.locmem_room(120))
+    predicted = theory.overall_hit_ratio(weights, each)
+    yield Case("lru_hit_ratios, locmem_room", predicted, mean_of(run.requests["hit"].to_numpy()[2_000:]), 0.01)
 
 
 def latency(seed: int) -> Iterator[Case]:
     """What answers take when a trip to the cache and a query take time: get_or_set makes three trips on a miss."""
     origin = Origin(seconds=0.02, at_once=10**9)
-    arrivals: dict[Any, Any] = {fixed(origin): KEYS * RATE}
-    run = simulate(arrivals, seconds=SECONDS, keys=KEYS, origin=origin, cache_latency=0.001, seed=seed)
-    took = mean_of(run.requests["latency"].to_numpy())
-    yield Case("mean_latency", theory.mean_latency(theory.hit_ratio(RATE, TTL), 0.001, 0.02, trips=3), took, 0.01)
+    even = theory.break_even(0.001, 0.02, trips=2)
+
+    def break_even(pk: int) -> Any:
+        found = cache.get("there" if random.random() < even else "not:there")
+        if found is None:
+            found = origin.read(pk)
+            cache.set("elsewhere", found, TTL)
+        return found
+
+    arrivals: dict[Any, Any] = {fixed(origin): KEYS * RATE, break_even: KEYS * RATE}
+    warm = lambda: cache.set("there", 1, None)  # noqa: E731
+    run = simulate(arrivals, seconds=SECONDS, keys=KEYS, origin=origin, cache_latency=0.001, seed=seed, given=warm)
+    of = dict(iter(run.requests.groupby("stream")))
+    hits = theory.hit_ratio(RATE, TTL, 0.021)  # what is decided after the look is stored a query and a trip later
+    yield Case("hit_ratio, slowly", hits, mean_of(per_key(of["read"], "hit")))
+    took = {stream: mean_of(of[stream]["latency"].to_numpy()) for stream in of}
+    yield Case("mean_latency", theory.mean_latency(hits, 0.001, 0.02, trips=3), took["read"])
+    yield Case("break_even: as slow as without", 0.02, took["break_even"])
+
+
+ALL = (ages, patterns, other_lives, stampedes, early, cold, jitter, room, latency)
 
 
 def engine_cases() -> Iterator[Case]:
     """Every case."""
-    for number, of in enumerate((ages, patterns, other_lives, stampedes, early, many_keys, latency), start=1):
+    for number, of in enumerate(ALL, start=1):
         yield from of(number)

@@ -62,6 +62,13 @@ def fixed(at: Array, ttl: float) -> Array:
     return source(chase(np.searchsorted(at, at + ttl)), len(at))
 
 
+def fixed_slowly(at: Array, ttl: float, seconds: float) -> Array:
+    """Which requests hit, when a miss takes `seconds` to store, and only the first to do so does (as add does)."""
+    first = chase(np.searchsorted(at, at + seconds + ttl))
+    of = source(first, len(at))
+    return at >= at[of] + seconds
+
+
 def sliding(at: Array, ttl: float) -> Array:
     """`source` when each hit lets the entry live `ttl` seconds from then."""
     missed = np.diff(at, prepend=-np.inf) >= ttl
