@@ -177,8 +177,8 @@ def cold(seed: int) -> Iterator[Case]:
 
 
 def jitter(seed: int) -> Iterator[Case]:
-    """Two thousand keys stored at one moment, each of which is asked for every two seconds."""
-    keys, ttl, spread = 2_000, 100.0, 0.5
+    """Five thousand keys stored at one moment, each of which is asked for every five seconds."""
+    keys, ttl, spread = 5_000, 100.0, 0.5
     origin = Origin(seconds=0)
 
     def read(pk: int) -> Any:
@@ -187,8 +187,8 @@ def jitter(seed: int) -> Iterator[Case]:
 
     asked = [(0.0, pk) for pk in range(keys)] + [(n / 1_000, n % keys) for n in range(1, REQUESTS)]
     run = simulate({read: asked}, seconds=REQUESTS / 1_000, origin=origin, cache_latency=0, seed=seed)
-    again = np.histogram(run.recomputations["began"], bins=20, range=(52.0, 98.0))[0]
-    yield Case("jitter_peak", theory.jitter_peak(keys, ttl, spread), mean_of(again / 2.3, 20))
+    again = np.histogram(run.recomputations["began"], bins=20, range=(58.0, 98.0))[0]
+    yield Case("jitter_peak", theory.jitter_peak(keys, ttl, spread), mean_of(again / 2.0, 20))
 
 
 def room(seed: int) -> Iterator[Case]:

@@ -45,8 +45,8 @@ def hit_ratio(rate: float, ttl: float, seconds: float = 0.0) -> float:
 
     One miss opens each lifetime and λT hits follow in it. Source: Jung, Berger and Balakrishnan, "Modeling TTL-based
     Internet Caches", IEEE INFOCOM 2003, for requests that are Poisson. If it takes `seconds` = Δ from the miss to its
-    storing, λΔ more miss in them: λT ÷ (1 + λΔ + λT). That is for get_or_set, whose add keeps what the first stored; with
-    get and set the last one's counts, and its entry ends up to Δ later.
+    storing, λΔ more miss in them: λT ÷ (1 + λΔ + λT). That is for get_or_set, whose add keeps what the first stored;
+    with get and set the last one's counts, and its entry ends up to Δ later.
     """
     checked(rate=rate, ttl=ttl, seconds=seconds)
     hits, more = times(rate, ttl), times(rate, seconds)
