@@ -1,7 +1,8 @@
-"""What `simulate` runs, written for SimPy: the yardstick of the engine's speed. The cache is Django's own here too.
+"""What `simulate` runs, written for SimPy: the yardstick of the engine's speed.
 
-Requests come at given moments, each looks into a LocMemCache on the virtual clock; a miss asks an origin that slows
-down as more ask at once, and stores the answer. Every request is a row of a frame, as in the engine.
+Requests come at given moments; each looks into Django's `cache`, here a LocMemCache on SimPy's clock; a miss asks an
+origin that slows down as more ask at once, and stores the answer. It writes down what the engine does, so that the same
+arrivals give the same three frames: a row a request, a row a recomputation, a row a change of state.
 """
 
 from __future__ import annotations
@@ -10,85 +11,131 @@ import heapq
 import time
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import simpy
+from django.core.cache import cache, caches
 from django.core.cache.backends.locmem import LocMemCache
+
+Process = Generator[simpy.Event, Any, Any]
+
+
+class Row(NamedTuple):
+    """One row as a query read it."""
+
+    key: int
+    version: int
+    at: float
 
 
 class SharedOrigin:
-    """A query is `seconds` of work; `at_once` run at full speed, more share it. A row is the key and its version."""
+    """A query is `seconds` of work; `at_once` run at full speed, more share it."""
 
     def __init__(self, env: simpy.Environment, seconds: float, at_once: int) -> None:
         self.env, self.seconds, self.at_once = env, seconds, at_once
         self.done, self.since = 0.0, 0.0  # work that a query which was always there would have got, and up to when
         self.running: list[tuple[float, int, simpy.Event]] = []
-        self.began: list[tuple[int, float]] = []
+        self.written: dict[int, list[float]] = {}
+        self.reads: list[tuple[int, float, float, int]] = []
+        self.state: list[tuple[float, int, int]] = []
+        self.requests = self.number = 0
         self.changed = env.event()
         env.process(self.serve())
 
-    def read(self, key: int) -> simpy.Event:
-        """An event that comes when the query has run."""
-        self.began.append((key, self.env.now))
+    def read(self, key: int) -> Process:
+        """A query, as a process."""
+        began, running = self.env.now, len(self.running) + 1
         self.pass_time()
         finished = self.env.event()
-        heapq.heappush(self.running, (self.done + self.seconds, len(self.began), finished))
+        self.number += 1
+        heapq.heappush(self.running, (self.done + self.seconds, self.number, finished))
+        self.note()
         self.changed.succeed()
         self.changed = self.env.event()
-        return finished
+        yield finished
+        self.note()
+        self.reads.append((key, began, self.env.now, running))
+        return Row(key, len(self.written.get(key, ())), began)
+
+    def behind(self, row: Row) -> float:
+        """For how many seconds a newer version of the row has been there."""
+        written = self.written.get(row.key, ())
+        return self.env.now - written[row.version] if row.version < len(written) else 0.0
+
+    def note(self, requests: int = 0) -> None:
+        """Write down that requests have come or gone, or queries."""
+        self.requests += requests
+        self.state.append((self.env.now, self.requests, len(self.running)))
 
     def pass_time(self) -> None:
+        """Bring the work that was done up to now."""
         if self.running:
             self.done += (self.env.now - self.since) * min(1.0, self.at_once / len(self.running))
         self.since = self.env.now
 
-    def serve(self) -> Generator[simpy.Event, Any, None]:
+    def serve(self) -> Process:
+        """End the queries, each when its work is done."""
         while True:
             if not self.running:
                 yield self.changed
                 continue
             slower = max(1.0, len(self.running) / self.at_once)
-            left = max(0.0, self.running[0][0] - self.done) * slower
-            ends = self.env.timeout(left)
+            ends = self.env.timeout(max(0.0, self.running[0][0] - self.done) * slower)
             yield ends | self.changed
             self.pass_time()
             if ends.processed:
                 heapq.heappop(self.running)[2].succeed()
 
 
+class Frames(NamedTuple):
+    """What a run gives, as `simulate` does; times in seconds, all virtual."""
+
+    requests: pd.DataFrame
+    recomputations: pd.DataFrame
+    state: pd.DataFrame
+
+
 def simpy_run(
     arrivals: Sequence[tuple[float, int]], *, ttl: float, origin: tuple[float, int], cache_latency: float
-) -> tuple[pd.DataFrame, int]:
-    """(a row a request: key, arrived, latency, hit; how often the origin was asked). Times in seconds, all virtual."""
+) -> Frames:
+    """Serve each (time, key), values kept for `ttl` seconds, by an origin of (seconds a query, how many at once)."""
     env = simpy.Environment()
     shared = SharedOrigin(env, *origin)
-    cache: Any = LocMemCache("simpy", {"OPTIONS": {"MAX_ENTRIES": 100_000}})
-    cache._cache, cache._expire_info = OrderedDict(), {}
-    rows: list[tuple[int, float, float, bool]] = []
+    rows: list[tuple[Any, ...]] = []
 
-    def request(key: int) -> Generator[simpy.Event, Any, None]:
+    def request(key: int) -> Process:
+        shared.note(1)
         arrived = env.now
         name = f"product:{key}:detail"
         yield env.timeout(cache_latency)
-        value = cache.get(name)
-        hit = value is not None
+        row = cache.get(name)
+        hit = row is not None
         if not hit:
-            yield shared.read(key)
+            row = yield from shared.read(key)
             yield env.timeout(cache_latency)
-            cache.set(name, (key, 0, env.now), ttl)
-        rows.append((key, arrived, env.now - arrived, hit))
+            cache.set(name, row, ttl)
+        behind = shared.behind(row)
+        rows.append((key, arrived, env.now - arrived, hit, row.version, env.now - row.at, behind > 0, behind, ""))
+        shared.note(-1)
 
-    def arrive() -> Generator[simpy.Event, Any, None]:
+    def arrive() -> Process:
         for at, key in arrivals:
             yield env.timeout(at - env.now)
             env.process(request(key))
 
     env.process(arrive())
-    clock = time.time
-    time.time = lambda: env.now
+    clock, before = time.time, caches["default"]
+    memory: Any = LocMemCache("simpy", {"OPTIONS": {"MAX_ENTRIES": 100_000}})
+    memory._cache, memory._expire_info = OrderedDict(), {}
+    time.time, caches["default"] = lambda: env.now, memory
     try:
         env.run()
     finally:
-        time.time = clock
-    return pd.DataFrame(rows, columns=["key", "arrived", "latency", "hit"]), len(shared.began)
+        time.time, caches["default"] = clock, before
+    columns = "key arrived latency hit version age stale behind error".split()
+    return Frames(
+        pd.DataFrame(rows, columns=columns),
+        pd.DataFrame(shared.reads, columns=["key", "began", "ended", "at_once"]),
+        pd.DataFrame(shared.state, columns=["at", "requests", "queries"]),
+    )
