@@ -31,19 +31,20 @@ lint: $(STAMP)
 unit: $(STAMP)
 	$(UNSET) $(BIN)/python -m pytest -p no:nbval -n auto --dist loadscope -q
 
-# Every notebook is run and compared with the best cache server there is; those with every exercise solved again, with
-# the server that is always there. The instructor's edition runs the same cells as the solved one, and shows the same
-# outputs: the hygiene tests hold it to that, and it is not run again.
+# Every notebook is run and compared, its pages and pictures too, with the best cache server there is; those with every
+# exercise solved again, with the server that is always there. The instructor's edition runs the same cells as the solved
+# one, and shows the same outputs: the hygiene tests hold it to that, and it is not run again.
 notebooks: $(STAMP)
 ifneq ($(BOOKS),)
-	$(UNSET) -u TUTORIAL_CACHE $(NBVAL) notebooks --ignore=notebooks/instructor
+	$(UNSET) -u TUTORIAL_CACHE COMPARE=everything $(NBVAL) notebooks --ignore=notebooks/instructor
 	$(UNSET) TUTORIAL_CACHE=fakeredis $(NBVAL) notebooks/solutions
 else
 	@echo "No notebook is built yet."
 endif
 
+# What stands in the notebooks is what their sources say; that its outputs are what it puts out, `notebooks` has seen.
 drift: $(STAMP)
-	$(UNSET) -u TUTORIAL_CACHE $(BIN)/python notebooks/src/build.py --check -j $(JOBS)
+	$(BIN)/python notebooks/src/build.py --check --unrun
 
 build: $(STAMP)
 	$(UNSET) -u TUTORIAL_CACHE $(BIN)/python notebooks/src/build.py -j $(JOBS) $(ARGS)

@@ -1,20 +1,23 @@
 """Proof that green means something: a line of the code under test is broken in a copy, and a claim turns red.
 
 `faults/<notebook>.toml` lists, for each claim that the notebook proves, one line of the code under test that, changed,
-turns the claim's cell red. `old` stands exactly once in `file`. The change is made in a copy of the course, and the
-notebook is run up to the claim's last cell.
+turns the claim's cell red. `old` stands exactly once in `file`. The change is made in a copy of the course, and what
+the notebook's claims rest on is run, up to the claim's last cell.
 """
 
+import contextlib
+import io
 import os
-import re
-import subprocess
 import sys
 import tomllib
-import xml.etree.ElementTree as ET
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import pytest
+
+from slicing import claims_of, sliced
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,7 @@ def read_faults(folder: Path) -> list[Fault]:
 
 def claims_in(notebook: Path) -> set[str]:
     """The claims whose cells stand in a built notebook."""
-    cells = nbformat.read(notebook, as_version=4).cells
-    return {tag.removeprefix("claim:") for cell in cells for tag in cell.metadata.get("tags", []) if "claim:" in tag}
+    return {claim for cell in nbformat.read(notebook, as_version=4).cells for claim in claims_of(cell)}
 
 
 def break_line(course: Path, fault: Fault) -> None:
@@ -54,30 +56,70 @@ def break_line(course: Path, fault: Fault) -> None:
     path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
 
 
-def red_claims(course: Path, notebook: str, claim: str) -> set[str]:
+class Tried:
+    """A pytest plugin that notes which claims a run made: those with a cell that failed, and the rest.
+
+    Once `claim` is red, nothing more is run."""
+
+    def __init__(self, claim: str | None) -> None:
+        self.claim = claim
+        self.red: set[str] = set()
+        self.green: set[str] = set()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        cell = getattr(item, "cell", None)
+        if cell is None:
+            return report
+        if report.failed:
+            self.red |= claims_of(cell)
+        elif report.when == "call":
+            self.green |= claims_of(cell)
+        self.green -= self.red
+        if self.claim in self.red:
+            item.session.shouldstop = "the claim is red"
+        return report
+
+
+def tried(course: Path, notebook: str, claim: str | None = None, whole: bool = False) -> Tried:
     """Runs the notebook of the copy under nbval until a cell of the claim fails, or to its last one.
 
-    Returns the claims of the cells that failed. Raises RuntimeError where nbval itself could not run."""
+    Without a claim it runs to the last cell of any. Only what the claims rest on is run, as `slicing.py` says, unless
+    the notebook is to be `whole`. Raises RuntimeError where nbval itself could not run."""
     path = course / "notebooks" / f"{notebook}.ipynb"
     nb = nbformat.read(path, as_version=4)
-    last = max(n for n, cell in enumerate(nb.cells) if f"claim:{claim}" in cell.metadata.get("tags", []))
+    if not whole:
+        nb.cells = sliced(nb.cells)
+    last = max(n for n, cell in enumerate(nb.cells) if claims_of(cell) & ({claim} if claim else claims_of(cell)))
     nb.cells = nb.cells[: last + 1]
     nbformat.write(nb, path)
-    code = [cell for cell in nb.cells if cell.cell_type == "code"]
 
-    report = course / "report.xml"
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "60", "-q"]
-    command += ["-p", "no:cacheprovider", "-p", "stop_when_red", f"--junitxml={report}", str(path)]
-    search = os.pathsep.join([str(course), str(Path(__file__).parent)])
-    env = {**os.environ, "PYTHONPATH": search, "PYTHONDONTWRITEBYTECODE": "1", "STOP_WHEN_RED": f"claim:{claim}"}
-    done = subprocess.run(command, cwd=course, env=env, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1, 2):  # 2: stopped
-        raise RuntimeError(f"nbval did not run {notebook}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    red = set()
-    for case in ET.parse(report).getroot().iter("testcase"):
-        number = re.search(r"Cell (\d+)", case.get("name", ""))
-        if number and (case.find("failure") is not None or case.find("error") is not None):
-            red |= {
-                tag.removeprefix("claim:") for tag in code[int(number[1])].metadata.get("tags", []) if "claim:" in tag
-            }
-    return red
+    (course / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")  # not the settings of this run of pytest
+    command = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "60", "-q", "-s"]
+    command += ["-p", "nbval.plugin", "-p", "no:cacheprovider", "--rootdir", str(course), str(path)]
+    noted, said = Tried(claim), io.StringIO()
+    # Within this process: a new one takes two seconds to import what this one has imported.
+    with process_state_kept(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        os.environ.update(PYTHONPATH=str(course), PYTHONDONTWRITEBYTECODE="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+        status = pytest.main(command, plugins=[noted])
+    if status not in (0, 1, 2) or not noted.red | noted.green:  # 2: stopped
+        raise RuntimeError(f"nbval did not run {notebook}:\n{said.getvalue()[-4000:]}")
+    return noted
+
+
+@contextlib.contextmanager
+def process_state_kept() -> Iterator[None]:
+    """Puts back what a run of pytest inside another one changes: the environment, the path, its conftest."""
+    environment, path, conftest = dict(os.environ), list(sys.path), sys.modules.get("conftest")
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[:] = path
+        sys.modules.pop("conftest", None)
+        if conftest:
+            sys.modules["conftest"] = conftest

@@ -147,6 +147,7 @@ def test_a_rebuild_changes_no_byte_and_check_agrees(built: Path, capsys: pytest.
     assert build.main(["--notebooks", str(built), "--check", "-j", "2"]) == 0
     assert snapshot(built) == before
     assert "as their sources say" in capsys.readouterr().out
+    assert build.main(["--notebooks", str(built), "--check", "--unrun"]) == 0
 
 
 def test_check_names_each_kind_of_drift(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,6 +174,9 @@ def test_check_names_each_kind_of_drift(built: Path, tmp_path: Path, capsys: pyt
     assert "instructor/00_toy.ipynb is missing: run `make build`." in told
     assert "09_left_over.ipynb has no source: delete it." in told
     assert len(told) == 5
+    assert build.main(["00", "--notebooks", str(course), "--check", "--unrun"]) == 1
+    unrun = capsys.readouterr().out.splitlines()
+    assert unrun == [line for line in told if not line.endswith(" outputs differ.")]  # nbval sees what these are
 
 
 def test_a_changed_source_is_seen_and_the_other_cells_keep_their_ids(built: Path, tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
-"""Each claim's cell goes red when the line it depends on is broken."""
+"""Each claim's cell goes red when the line it depends on is broken, and only then.
 
+COURSE_FAULTS=whole (`make faults`) runs all of a notebook's cells, not only what its claims rest on."""
+
+import os
 from pathlib import Path
 
 import pytest
@@ -14,14 +17,21 @@ TABLE = faults.read_faults(ROOT / "tests/faults")
 def red_on(notebook: str) -> type:
     """The tests of one notebook's faults: a class, which pytest-xdist hands to one process, beside the others'."""
     table = [fault for fault in TABLE if fault.notebook == notebook]
+    whole = os.environ.get("COURSE_FAULTS") == "whole"
 
     @pytest.mark.slow
     class Faults:
+        def test_with_nothing_broken_every_claim_is_green(self, tmp_path: Path) -> None:
+            course = copy_course(tmp_path)
+            claims = faults.claims_in(course / f"notebooks/{notebook}.ipynb")
+            done = faults.tried(course, notebook, whole=whole)
+            assert (done.red, done.green) == (set(), claims)
+
         @pytest.mark.parametrize("fault", table, ids=lambda fault: f"{fault.claim} {fault.name}")
         def test_the_claim_turns_red(self, fault: faults.Fault, tmp_path: Path) -> None:
             course = copy_course(tmp_path)
             faults.break_line(course, fault)
-            red = faults.red_claims(course, fault.notebook, fault.claim)
+            red = faults.tried(course, fault.notebook, fault.claim, whole).red
             says = f"{fault.file}: {fault.new!r} leaves {fault.claim} green; red are {red or 'none'}"
             assert fault.claim in red, says
 
@@ -81,9 +91,12 @@ BROKEN = faults.Fault("W1", "00_toy", "toy_bench.py", "return n - 1", "return n 
 @pytest.mark.slow
 def test_a_broken_line_turns_its_claim_red_and_no_other(course: Path) -> None:
     assert faults.claims_in(course / "notebooks/00_toy.ipynb") == {"W1", "W2"}
-    assert faults.red_claims(course, "00_toy", "W2") == set()
+    whole = faults.tried(course, "00_toy", "W2")
+    assert (whole.red, whole.green) == (set(), {"W1", "W2"})
     faults.break_line(course, BROKEN)
-    assert faults.red_claims(course, "00_toy", "W2") == {"W1"}
+    broken = faults.tried(course, "00_toy", "W2")
+    assert (broken.red, broken.green) == ({"W1"}, {"W2"})
+    assert faults.tried(course, "00_toy", "W1").green == set()
 
 
 @pytest.mark.parametrize("old", ["no such line", "n"])

@@ -38,6 +38,8 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tests").mkdir()
     (folder / "notebooks/src/00_toy.py").write_text(SOURCE, encoding="utf-8")
     shutil.copy(ROOT / "notebooks/conftest.py", folder / "notebooks")
+    for name in ("build.py", "editions.py"):
+        shutil.copy(ROOT / "notebooks/src" / name, folder / "notebooks/src")
     assert build.main(["--notebooks", str(folder / "notebooks")]) == 0
     return folder
 
@@ -70,3 +72,8 @@ def test_fakeredis_is_excused_from_the_listed_cells_and_no_other(course: Path) -
     assert nbval(course, [differs], TUTORIAL_CACHE="fakeredis") == "2 passed, 1 xfailed"
     assert nbval(course, [differs, same], TUTORIAL_CACHE="fakeredis") == "1 failed, 1 passed, 1 xfailed"
     assert nbval(course, [differs]) == "3 passed"
+
+
+def test_a_page_of_other_bytes_passes_unless_everything_is_compared(course: Path) -> None:
+    assert nbval(course, []) == "3 passed"
+    assert nbval(course, [], COMPARE="everything") == "1 failed, 2 passed"

@@ -1,6 +1,6 @@
 """Builds the three editions of every notebook from its source, executed; with --check, says where they have drifted.
 
-usage: python notebooks/src/build.py [NAME...] [--check] [-j 2]
+usage: python notebooks/src/build.py [NAME...] [--check [--unrun]] [-j 2]
 
 A rebuild of an unchanged source changes nothing on disk: cell ids come from the cells' text, the kernel runs with a
 fixed hash seed, and a cell whose output nbval ignores keeps the output it has for as long as its own text is the same.
@@ -8,6 +8,7 @@ fixed hash seed, and a cell whose output nbval ignores keeps the output it has f
 
 import argparse
 import base64
+import copy
 import io
 import os
 import re
@@ -69,9 +70,18 @@ def execute(nb: NotebookNode, folder: Path) -> NotebookNode:
     return nb
 
 
-def build(source: Source, sources: list[Source], notebooks: Path = NOTEBOOKS) -> dict[Path, NotebookNode]:
-    """Every edition of one source, executed: {path: notebook}. Nothing is written."""
+def build(
+    source: Source, sources: list[Source], notebooks: Path = NOTEBOOKS, run: bool = True
+) -> dict[Path, NotebookNode]:
+    """Every edition of one source, executed: {path: notebook}. Nothing is written.
+
+    Not to be `run`, it is given the outputs that stand on disk, and the counts of a run from top to bottom."""
     built = {edition: edition_of(source, edition, sources) for edition in source.editions}
+    if not run:
+        unrun = {notebook_path(notebooks, source, edition): nb for edition, nb in built.items()}
+        for path, nb in unrun.items():
+            take_outputs(nb, path)
+        return unrun
     for edition in ("learner", "solutions"):
         if edition in built:
             folder = notebook_path(notebooks, source, edition).parent
@@ -84,6 +94,17 @@ def build(source: Source, sources: list[Source], notebooks: Path = NOTEBOOKS) ->
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = outputs[cell.id].outputs, outputs[cell.id].execution_count
     return {notebook_path(notebooks, source, edition): nb for edition, nb in built.items()}
+
+
+def take_outputs(nb: NotebookNode, path: Path) -> None:
+    """Gives each code cell the outputs that it has in the notebook at `path`, if it is there, and its own count."""
+    before = {cell.get("id"): cell for cell in nbformat.read(path, as_version=4).cells} if path.exists() else {}
+    for count, cell in enumerate((cell for cell in nb.cells if cell.cell_type == "code"), 1):
+        cell.execution_count = count
+        cell.outputs = copy.deepcopy(before.get(cell.id, {}).get("outputs", []))
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
 
 
 def keep(new: NotebookNode, old: NotebookNode) -> None:
@@ -190,10 +211,10 @@ def chosen(names: list[str], sources: list[Source]) -> list[Source]:
     return found
 
 
-def _one(source: Source, sources: list[Source], notebooks: Path, check: bool) -> list[str]:
+def _one(source: Source, sources: list[Source], notebooks: Path, check: bool, run: bool) -> list[str]:
     """Builds or checks one source; the lines to report, each a fault."""
     try:
-        built = build(source, sources, notebooks)
+        built = build(source, sources, notebooks, run)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         return [f"{source.name} does not run:\n{error}"]
     except SourceError as error:
@@ -214,9 +235,14 @@ def main(argv: list[str] | None = None) -> int:
         "names", nargs="*", metavar="NAME", help="a notebook, such as 01_why_cache or 01 (default: all)"
     )
     parser.add_argument("--check", action="store_true", help="build, compare with what is on disk, write nothing")
+    parser.add_argument(
+        "--unrun", action="store_true", help="with --check: run nothing, and believe what cells put out"
+    )
     parser.add_argument("-j", type=int, default=1, metavar="N", help="notebooks at a time")
     parser.add_argument("--notebooks", type=Path, default=NOTEBOOKS, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
+    if options.unrun and not options.check:
+        parser.error("--unrun goes with --check")
     try:
         sources = read_sources(options.notebooks / "src")
         todo = chosen(options.names, sources)
@@ -224,7 +250,9 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     with ThreadPoolExecutor(max(1, options.j)) as pool:
-        reports = pool.map(lambda source: _one(source, sources, options.notebooks, options.check), todo)
+        reports = pool.map(
+            lambda source: _one(source, sources, options.notebooks, options.check, not options.unrun), todo
+        )
         faults = [line for report in reports for line in report]
     if options.check:
         faults += orphans(sources, options.notebooks)
