@@ -299,7 +299,10 @@ REFUSED: Any = [
     ({begins: [1]}, "'begins' begins a transaction. simulate.. has its Origin; explore.. runs the ORM"),
     ({waits_for_ever: [1]}, "'waits_for_ever' is not done 3600 s after the last request arrived"),
     ({holds_on: [1]}, "'holds_on' is not done 3600 s after"),
-    ({loops: [1]}, "The simulation took more than 0.5 s and stood at 1.0 of 3,600 s: a request loops without waiting"),
+    (
+        {loops: [1]},
+        "The simulation took more than 0.5 s and stood at [0-9,.]+ of 3,600 s: a request loops without waiting",
+    ),
     ({}, "simulate.. takes {function: its arrivals"),
     ({1: 2.0}, "simulate.. takes {function"),
     (sleeps, "simulate.. takes {function"),
@@ -321,8 +324,6 @@ def test_what_cannot_be_simulated(
     latency: float,
 ) -> None:
     monkeypatch.setattr(simulating, "LIMIT", 0.5)
-    if streams == {loops: [1]} and latency:
-        pytest.skip("time passes in each call: it is waits_for_ever")
     before = (time.time, time.sleep, threading.Thread.start, caches["default"])
     with pytest.raises(LabError, match=says) as caught:
         simulate(streams, cache_latency=latency)
