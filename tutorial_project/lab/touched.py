@@ -62,6 +62,20 @@ def missed(table: pd.DataFrame) -> list[str]:
     return list(table.index[table["had_to"] & ~table["cleared"] & table["value"].isin(told)])
 
 
+def stale_now() -> list[str]:
+    """The keys in the cache whose value is not what it would be now, of those that the contract can compute anew."""
+    asked = [key for key in sorted(entries()) if (row := _row(key)) is not None and row.ask is not None]
+    kept_values = cache.get_many(asked)
+    return [key for key, value in kept_values.items() if not contract.same(value, contract.truth(key))]
+
+
+def _row(key: str) -> contract.Row | None:
+    try:
+        return contract.row_of(key)
+    except LookupError:  # nothing of the shop's
+        return None
+
+
 def keep_all(lab: Lab, products: Iterable[int] = PRODUCTS) -> dict[str, Any]:
     """Have all that kept which the layered shop keeps, exchange rates aside; returns what lies in the cache, by key."""
     for language in ("en", "de"):
