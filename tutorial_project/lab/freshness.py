@@ -1,12 +1,14 @@
 """The freshness contract, executed: what every answer from the cache was made from, how old that was, and was it right.
 
 A value is as old as the oldest thing that it was made from: a page that is a second old can show a fragment that was
-drawn ten minutes ago, from a row that was read ten minutes before that. `Ages` follows each value from the database into
-the entries that show it; `executed` sends traffic, and holds every entry that was served against its row of the contract.
+drawn ten minutes ago, from a row that was read ten minutes before that. `Ages` follows each value from the database
+into the entries that show it; `executed` sends traffic, and holds every entry that was served against its row.
 """
 
 from __future__ import annotations
 
+import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +20,21 @@ from django.core.cache import cache
 from ..caching.metering import CacheCall, Event, Statement, listening
 from ..shop import contract
 from .bench import current
-from .layered_shop import ROUND
 from .recorded_time import recorded_time
+from .traffic import COLUMNS
 
-COLUMNS = ["served", "wrong", "oldest", "promised", "broken"]
+# Few pages and many changes: (path, user or "", how often), and the forms that change what those pages show.
+READS = (
+    *(("/", "", 4), ("/", "alice", 2), ("/product/747/", "", 4), ("/product/747/", "mira.baker10", 1)),
+    *(("/category/seeds-and-bulbs/", "", 3), ("/dashboard/harbour-goods/", "dora", 1)),
+)
+WRITES = (
+    ("/product/747/price/", "dora", "price={price}"),
+    ("/product/747/review/", "bob", "rating={stars}&text=As+told."),
+    ("/cart/add/", "alice", "product=747&quantity=2"),
+    ("/checkout/", "alice", ""),
+)
+CHANGES = re.compile(r'(?:INSERT|UPDATE|DELETE)\b[^"]*"(?:shop|auth)_', re.IGNORECASE)  # of what answers are made from
 HEADERS = contract.PAGE + "header."  # names of headers: they come from the code, and no row is read for them
 
 
@@ -68,6 +81,59 @@ class Ages:
         self._stored.add(key)
 
 
+def busy(minutes: float = 40, seed: int = 6) -> pd.DataFrame:
+    """Traffic on few pages whose data changes often, as a trace: four visits and a change a minute."""
+    draw, rows, at = random.Random(seed), [], 0.0
+    pages, weights = [read[:2] for read in READS], [read[2] for read in READS]
+    while (at := at + draw.expovariate(1 / 12)) < 60 * minutes:
+        if draw.random() < 0.2:
+            path, who, form = WRITES[sum(row[4] == "POST" for row in rows) % len(WRITES)]
+            body = form.format(price=draw.randint(3, 9), stars=draw.randint(1, 5))
+            rows.append((at, who, 1, "en", "POST", path, body))
+        else:
+            path, who = draw.choices(pages, weights)[0]
+            rows.append((at, who, 1, "en", "GET", path, ""))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def executed(trace: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Send a trace to the shop as it is arranged, at its own pace, and hold each entry that it serves to the contract.
+
+    Returns a table and, in words, what was broken. The table has a row for each of the contract's: `served` (how often
+    from an entry), `wrong` (how often the value was not the database's any more; nothing for what is drawn),
+    `oldest` (the age of the oldest data served, in seconds), `promised` (what the contract allows), and `broken` (how
+    often it was older than that).
+    """
+    lab, seen, broken = current(), {row.value: _Kept() for row in contract.CONTRACT}, set()
+    lab.restore_database()
+    for who in sorted(set(trace["user"]) - {""}):
+        lab.client(who, "en")  # signing in is no part of the traffic
+    with recorded_time() as clock:
+        ages, truths = Ages(lambda: clock.now), _Truths()
+        for visit in trace.itertuples():
+            clock.at(visit.t)
+            ages.begin()
+            with listening(ages), listening(truths):
+                lab.visit(visit.path, visit.user or None, visit.language, _form(visit))
+            for key, age in ages.served:
+                try:
+                    row = contract.row_of(key)
+                except LookupError as error:
+                    broken.add(str(error))
+                else:
+                    seen[row.value].count(row, age, visit.method == "GET" and truths.differs(row, key))
+                    if age > row.stale_for():
+                        broken.add(f"{row.value} was served {age:,.0f} s old, promised are {row.stale_for():,} s")
+    broken |= {f"nothing was served from {value!r}" for value, kept in seen.items() if not kept.ages}
+    table = {row.value: seen[row.value].told(row) for row in contract.CONTRACT}
+    columns = ["served", "wrong", "oldest", "promised", "broken"]
+    return pd.DataFrame.from_dict(table, orient="index", columns=columns), sorted(broken)
+
+
+def _form(visit: Any) -> dict[str, str] | None:
+    return dict(parse_qsl(visit.body)) if visit.method == "POST" else None
+
+
 @dataclass
 class _Kept:
     """What was seen of one row of the contract: the ages at which it was served, and how often it was wrong."""
@@ -75,56 +141,15 @@ class _Kept:
     ages: list[float] = field(default_factory=list)
     wrong: int = 0
 
-    def row(self, row: contract.Row) -> list[Any]:
+    def count(self, row: contract.Row, age: float, wrong: bool) -> None:
+        self.ages.append(age)
+        self.wrong += wrong
+
+    def told(self, row: contract.Row) -> list[Any]:
         promised = row.stale_for()
-        oldest = max(self.ages, default=0.0)
-        wrong = self.wrong if row.ask else None
-        return [len(self.ages), wrong, round(oldest), promised, sum(age > promised for age in self.ages)]
-
-
-def executed(trace: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Send a trace to the shop as it is arranged, at its own pace, and hold each entry that it serves to the contract.
-
-    Everybody goes round the pages at the beginning and half a minute later, so that each row is stored and served.
-    Returns a table and, in words, what was broken. The table has a row for each of the contract's: `served` (how often
-    from an entry), `wrong` (how often the value was not the database's any more; nothing for what is drawn),
-    `oldest` (the age of the oldest data served, in seconds), `promised` (what the contract allows), and `broken` (how
-    often it was older than that).
-    """
-    lab, seen, broken = current(), {row.value: _Kept() for row in contract.CONTRACT}, set()
-    start = float(trace["t"].iloc[0])
-    lab.restore_database()
-    for who, language in sorted({(r.user, r.language) for r in trace.itertuples()} | {visit[1:] for visit in ROUND}):
-        lab.client(who or None, language)  # signing in is no part of the traffic
-    with recorded_time(start - 60) as clock:
-        ages, truths = Ages(lambda: clock.now), _Truths()
-        for at, path, who, language, body in [*_rounds(start), *_visits(trace)]:
-            clock.at(at)
-            ages.begin()
-            with listening(ages), listening(truths):
-                lab.visit(path, who or None, language, dict(parse_qsl(body)) or None)
-            for key, age in ages.served:
-                try:
-                    row = contract.row_of(key)
-                except LookupError as error:
-                    broken.add(str(error))
-                    continue
-                kept = seen[row.value]
-                kept.ages.append(age)
-                kept.wrong += not body and row.ask is not None and truths.differs(key)
-                if age > row.stale_for():
-                    broken.add(f"{row.value}: {age:,.0f} s old, promised {row.stale_for():,} s ({key})")
-    broken |= {f"nothing was served from {value!r}" for value, kept in seen.items() if not kept.ages}
-    table = {row.value: seen[row.value].row(row) for row in contract.CONTRACT}
-    return pd.DataFrame.from_dict(table, orient="index", columns=COLUMNS), sorted(broken)
-
-
-def _visits(trace: pd.DataFrame) -> list[tuple[float, str, str, str, str]]:
-    return [(r.t, r.path, r.user, r.language, r.body) for r in trace.itertuples()]
-
-
-def _rounds(start: float) -> list[tuple[float, str, str, str, str]]:
-    return [(start - ahead, *visit, "") for ahead in (60, 30) for visit in ROUND]
+        wrong = str(self.wrong) if row.ask else "drawn"
+        broken = sum(age > promised for age in self.ages)
+        return [len(self.ages), wrong, round(max(self.ages, default=0)), promised, broken]
 
 
 class _Truths:
@@ -134,12 +159,14 @@ class _Truths:
         self._said: dict[str, Any] = {}
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Statement) and event.is_query and not event.sql.lstrip(" (").upper().startswith("SELECT"):
+        if isinstance(event, Statement) and CHANGES.match(event.sql):
             # What no event tells of, an exchange rate, is not in the database.
             self._said = {key: said for key, said in self._said.items() if not contract.row_of(key).told}
 
-    def differs(self, key: str) -> bool:
-        """Whether what is kept under `key` is not what the database says now."""
+    def differs(self, row: contract.Row, key: str) -> bool:
+        """Whether what is kept under `key` is not what the database says now; never, where only drawing would say."""
+        if row.ask is None:
+            return False
         if key not in self._said:
             self._said[key] = contract.shown(contract.truth(key))
         return bool(contract.shown(cache.get(key)) != self._said[key])
