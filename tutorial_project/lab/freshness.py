@@ -121,10 +121,9 @@ def executed(trace: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
                 except LookupError as error:
                     broken.add(str(error))
                 else:
-                    seen[row.value].count(row, age, visit.method == "GET" and truths.differs(row, key))
-                    if age > row.stale_for():
-                        broken.add(f"{row.value} was served {age:,.0f} s old, promised are {row.stale_for():,} s")
-    broken |= {f"nothing was served from {value!r}" for value, kept in seen.items() if not kept.ages}
+                    seen[row.value].ages.append(age)
+                    seen[row.value].wrong += visit.method == "GET" and truths.differs(row, key)
+    broken |= {said for row in contract.CONTRACT if (said := seen[row.value].breach(row))}
     table = {row.value: seen[row.value].told(row) for row in contract.CONTRACT}
     columns = ["served", "wrong", "oldest", "promised", "broken"]
     return pd.DataFrame.from_dict(table, orient="index", columns=columns), sorted(broken)
@@ -141,15 +140,22 @@ class _Kept:
     ages: list[float] = field(default_factory=list)
     wrong: int = 0
 
-    def count(self, row: contract.Row, age: float, wrong: bool) -> None:
-        self.ages.append(age)
-        self.wrong += wrong
-
     def told(self, row: contract.Row) -> list[Any]:
-        promised = row.stale_for()
+        """This row's line of the table."""
         wrong = str(self.wrong) if row.ask else "drawn"
-        broken = sum(age > promised for age in self.ages)
-        return [len(self.ages), wrong, round(max(self.ages, default=0)), promised, broken]
+        return [len(self.ages), wrong, round(max(self.ages, default=0)), row.stale_for(), self._too_old(row)]
+
+    def breach(self, row: contract.Row) -> str:
+        """What is broken of the row's promise, in words; "" where it is kept."""
+        if not self.ages:
+            return f"nothing was served from {row.value!r}"
+        if not (old := self._too_old(row)):
+            return ""
+        oldest, promised = max(self.ages), row.stale_for()
+        return f"{row.value}: {old} of {len(self.ages)} answers older than {promised:,} s, the oldest {oldest:,.0f} s"
+
+    def _too_old(self, row: contract.Row) -> int:
+        return sum(age > row.stale_for() for age in self.ages)
 
 
 class _Truths:
