@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from django.db import connections
 from greenlet import getcurrent
 
 from ..caching.time_limit import TimeUp, within
@@ -42,8 +43,8 @@ class Run:
 
         `stream` (the function's name), `key`, `arrived` and `latency` (s), `hit` (answered with a `Reading` and read
         nothing from the origin), `version` of what it answered, `age` (s, since the query began that read it), `stale`
-        (a newer version was there when it answered), `behind` (s, since the first newer one was written; 0 if fresh) and
-        `error` (the exception's name, or ""). Without a `Reading` in the answer, version, age, stale and behind are
+        (a newer version was there when it answered), `behind` (s, since the first newer one was written; 0 if fresh)
+        and `error` (the exception's name, or ""). Where the answer is no `Reading`, version, age, stale and behind are
         missing.
         """
         import pandas as pd
@@ -98,14 +99,14 @@ def simulate(
 ) -> Run:
     """Let requests arrive for `seconds` of virtual time, and serve each by the function of its stream.
 
-    `streams` maps a function of one argument, the key's number, to its arrivals: a rate a second (Poisson), `bursts(…)`,
-    or times in ascending order, or (time, key) pairs. Keys are drawn from 0 up to `keys`, in proportion to
-    1 / (k + 1) ** skew. The functions use `django.core.cache.cache`, here a LocMemCache on the virtual clock whose calls
-    take `cache_latency` seconds each, `origin.read` and `origin.write`, and `caching.runtime`. `given()` runs before the
-    first request.
+    `streams` maps a function of one argument, the key's number, to its arrivals: a rate a second (Poisson),
+    `bursts(…)`, times in ascending order, or (time, key) pairs. Keys are drawn from 0 up to `keys`, in proportion to
+    1 / (k + 1) ** skew. The functions use `django.core.cache.cache`, here a LocMemCache on the virtual clock whose
+    calls take `cache_latency` seconds each, `origin.read` and `origin.write`, and `caching.runtime`. `given()` runs
+    before the first request.
 
-    Returns a `Run`. Raises LabError for arrivals it cannot read, for more requests than it can hold, and where a request
-    sleeps for real, starts a thread or does not end.
+    Returns a `Run`. Raises LabError for arrivals it cannot read, for more requests than it can hold, and where a
+    request sleeps for real, starts a thread or does not end.
     """
     origin = origin or Origin()
     _checked(streams, seconds, keys)
@@ -114,9 +115,12 @@ def simulate(
     rows: list[list[Any]] = []
     try:
         with ExitStack() as stack:
-            stack.enter_context(virtual_time.in_force(events, seed))
+            stack.enter_context(virtual_time.in_force(events))
             stack.enter_context(stepped_cache.in_place(events))
+            for alias in connections.settings:
+                stack.enter_context(connections[alias].execute_wrapper(_no_transaction(events)))
             stack.callback(_stopped, events)
+            events.draw_from(seed)
             if given:
                 given()
             for index, (function, of) in enumerate(streams.items()):
@@ -161,6 +165,15 @@ def _server(
         note(-1)
 
     return serve
+
+
+def _no_transaction(events: DiscreteEvents) -> Callable[..., Any]:
+    def call(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql.startswith(("BEGIN", "SAVEPOINT")) and events.inside():
+            events.refuse(f"{events.who()} begins a transaction. simulate() has its Origin; explore() runs the ORM.")
+        return execute(sql, *rest)
+
+    return call
 
 
 def _checked(streams: Any, seconds: float, keys: int) -> None:
