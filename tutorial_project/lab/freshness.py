@@ -83,7 +83,8 @@ class Ages:
 
 def busy(minutes: float = 40, seed: int = 6) -> pd.DataFrame:
     """Traffic on few pages whose data changes often, as a trace: four visits and a change a minute."""
-    draw, rows, at = random.Random(seed), [], 0.0
+    draw, at = random.Random(seed), 0.0
+    rows: list[tuple[float, str, int, str, str, str, str]] = []
     pages, weights = [read[:2] for read in READS], [read[2] for read in READS]
     while (at := at + draw.expovariate(1 / 12)) < 60 * minutes:
         if draw.random() < 0.2:
