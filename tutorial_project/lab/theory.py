@@ -8,8 +8,8 @@ Unless a docstring says otherwise: one key; readers arrive as a Poisson process 
 to the row (`writes`) come as a Poisson process of their own; a miss reads the row and stores it in no time; nothing but
 its lifetime ends an entry. A miss, and the answer it gives, is fresh.
 
-Here: lifetimes (TTL), ages and stale answers. Beside it, and offered under this name too: room (theory_room), stampedes
-(theory_stampedes), and what a hit ratio is worth (theory_worth).
+Here: lifetimes (TTL), ages and stale answers. Beside it, and offered under this name too: changes in bursts
+(theory_bursts), room (theory_room), stampedes (theory_stampedes), and what a hit ratio is worth (theory_worth).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 
 from .theory_arguments import checked, times
+from .theory_bursts import stale_share_bursts as stale_share_bursts
 from .theory_room import best_hit_ratio as best_hit_ratio
 from .theory_room import fifo_hit_ratios as fifo_hit_ratios
 from .theory_room import locmem_room as locmem_room
@@ -39,14 +40,19 @@ from .theory_worth import page_ratio as page_ratio
 from .theory_worth import server_ratio as server_ratio
 
 
-def hit_ratio(rate: float, ttl: float) -> float:
-    """Share of requests that hit, when an entry lives `ttl` seconds from the miss that stored it: λT ÷ (1 + λT).
+def hit_ratio(rate: float, ttl: float, seconds: float = 0.0) -> float:
+    """Share of requests that hit, when an entry lives `ttl` seconds from when a miss stored it: λT ÷ (1 + λT).
 
     One miss opens each lifetime and λT hits follow in it. Source: Jung, Berger and Balakrishnan, "Modeling TTL-based
-    Internet Caches", IEEE INFOCOM 2003, for requests that are Poisson.
+    Internet Caches", IEEE INFOCOM 2003, for requests that are Poisson. If it takes `seconds` = Δ from the miss to its
+    storing, λΔ more miss in them: λT ÷ (1 + λΔ + λT). That is for get_or_set, whose add keeps what the first stored;
+    with get and set the last one's counts, and its entry ends up to Δ later.
     """
-    checked(rate=rate, ttl=ttl)
-    return workers_hit_ratio(rate, ttl, 1)
+    checked(rate=rate, ttl=ttl, seconds=seconds)
+    hits, more = times(rate, ttl), times(rate, seconds)
+    if math.isinf(hits):
+        return 1.0 if math.isinf(ttl) else ttl / (ttl + seconds)
+    return 0.0 if math.isinf(more) else hits / (1.0 + more + hits)
 
 
 def workers_hit_ratio(rate: float, ttl: float, workers: float) -> float:

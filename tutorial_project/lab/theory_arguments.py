@@ -6,7 +6,7 @@ import math
 
 
 def checked(*, above: float | None = None, upto: float = math.inf, **named: float) -> None:
-    """Nothing, if each number is 0 or more (or more than `above`) and at most `upto`; else a ValueError that names it."""
+    """Nothing, if each number is 0 or more (or more than `above`) and at most `upto`; else a ValueError naming it."""
     for name, number in named.items():
         try:
             fine = not isinstance(number, bool | str) and float(number) >= 0 and float(number) <= upto

@@ -20,21 +20,29 @@ def herd(rate: float, seconds: float) -> float:
     return 1.0 + times(rate, seconds)
 
 
-def herd_shared(rate: float, seconds: float, at_once: float) -> float:
+def herd_shared(rate: float, seconds: float, at_once: int) -> float:
     """Recomputations that one expiry costs when the origin runs only `at_once` = c queries at full speed.
 
-    Queries beyond c share its speed, so the first takes longer and more come before it ends. Until it ends 1 + λt run
-    at time t; its work is done when ∫ min(1, c ÷ (1 + λt)) dt = Δ. Below c queries that is `herd`; above it is
-    ce^((1 + λΔ − c) ÷ c): the herd grows exponentially. Derived here for a flow without chance.
+    Queries beyond c share its speed, so the first takes longer and more come before it ends: the herd grows like
+    e^(λΔ÷c). Derived here, exactly. Count time by the work that is done on the first query, Δ seconds in all: while n
+    run, a second of it takes max(1, n ÷ c) seconds, so the next request comes at the rate λ·max(1, n ÷ c). Below c that
+    is a Poisson process; from c on a Yule process, whose mean grows by e^(λ÷c) in each second of work. With p(j, a) the
+    chance that a Poisson variable of mean a is j, and P(m, a) that it is at least m, the mean is the sum of
+    (1 + j)·p(j, λΔ) over j < c − 1, plus c·e^(λΔ÷c)·(1 + 1÷c)^−(c−1)·P(c − 1, λΔ(1 + 1÷c)). Same assumptions as `herd`,
+    which it nears as c grows.
     """
     checked(rate=rate, seconds=seconds)
     checked(above=0, at_once=at_once)
-    alone = herd(rate, seconds)
-    if at_once < 1:  # even the first query does not run at full speed
-        return _exp(times(rate, seconds) / at_once)
-    if alone <= at_once or math.isinf(at_once):
-        return alone
-    return at_once * _exp((alone - at_once) / at_once)
+    if at_once != int(at_once):
+        raise ValueError(f"at_once is {at_once!r}; it must be a whole number of queries")
+    asked, before = times(rate, seconds), int(at_once) - 1
+    if math.isinf(asked):
+        return math.inf
+    fewer = sum((1 + j) * _poisson(j, asked) for j in range(before))
+    sooner = asked * (1.0 + 1.0 / at_once)
+    crowded = 1.0 - math.fsum(_poisson(j, sooner) for j in range(before))
+    growth = asked / at_once - before * math.log1p(1.0 / at_once)
+    return fewer + at_once * _exp(growth) * max(0.0, crowded)
 
 
 def early_recomputations(beta: float) -> float:
@@ -82,6 +90,13 @@ def jitter_peak(keys: float, ttl: float, jitter: float) -> float:
     if keys == 0:
         return 0.0
     return math.inf if width == 0 else keys / width
+
+
+def _poisson(count: int, mean: float) -> float:
+    """The chance that a Poisson variable of this mean is exactly `count`."""
+    if mean == 0:
+        return float(count == 0)
+    return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
 
 
 def _exp(x: float) -> float:
