@@ -24,7 +24,6 @@ from django.template import engines
 from django.views.decorators.cache import cache_page
 from IPython.display import display
 from tutorial_project.lab import Origin, bursts, boot, check, draw, predict, quiz, reveal, simulate, theory
-from tutorial_project.lab.recorded_time import recorded_time, replay_at_pace
 
 lab = boot("06_ttl")
 lab
@@ -46,6 +45,8 @@ quiz("06.2")
 # on a clock that is set to each request's own time (`replay_at_pace`).
 
 # %%
+from tutorial_project.lab.recorded_time import recorded_time, replay_at_pace
+
 KEPT = ("navigation", "popular_products", "product_detail", "category_products")
 
 morning = lab.traffic(1200, "09:00").iloc[::15]  # one visit in fifteen: a smaller shop
@@ -317,7 +318,7 @@ predict(
 )
 
 # %% tags=["claim:T4", "answer"]
-rows = []
+rows: list[list[object]] = []
 with recorded_time() as clock:
     for at, url in [(0, "/stacked/one/"), (599, "/stacked/two/"), (1198, "/stacked/two/"), (1199, "/stacked/two/")]:
         clock.at(at)
@@ -475,6 +476,8 @@ lab.scoreboard(a_minute=a_minute, ten_minutes=ten_minutes, a_day=replay_at_pace(
 # every five seconds, for half an hour. Look at when the database is asked.
 
 # %% tags=["answer"]
+from tutorial_project.lab.origin import Reading
+
 filled = Origin(seconds=0)
 
 
@@ -483,12 +486,18 @@ def product(pk):
 
 
 def fill():
-    cache.set_many({f"product:{pk}:detail": filled.read(pk) for pk in range(200)}, 600)
+    cache.set_many({f"product:{pk}:detail": Reading(pk, version=0, at=0) for pk in range(200)}, 600)
 
 
 run = simulate({product: 40.0}, seconds=1800, keys=200, origin=filled, given=fill)
-asked = run.recomputations.query("began > 0")["began"]
-per_10_s = asked.floordiv(10).mul(10).astype(int).value_counts().reindex(range(0, 1800, 10), fill_value=0)
+per_10_s = (
+    run.recomputations["began"]
+    .floordiv(10)
+    .mul(10)
+    .astype(int)
+    .value_counts()
+    .reindex(range(0, 1800, 10), fill_value=0)
+)
 alt = f"the database is asked {per_10_s.max()} times in the ten seconds after the first ten minutes, and hardly at all between the peaks"
 draw.lines({"queries in 10 s": (per_10_s.index.tolist(), per_10_s.tolist())}, alt, xlabel="seconds", ylabel="queries")
 

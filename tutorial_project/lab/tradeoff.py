@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from . import draw, theory
 
 POINTS = [10 ** (exponent / 20) for exponent in range(-20, 81)]  # seconds, from a tenth to three hours
 
 
-def tradeoff(rate: float, writes: float, measured: Mapping[float, tuple[float, float]], alt: str = "") -> None:
+def tradeoff(rate: float, writes: float, measured: Mapping[Any, tuple[float, float]], alt: str = "") -> None:
     """Draw `measured`, the (hit ratio, share of stale answers) of each TTL in seconds, on the curve that is predicted.
 
     `rate` and `writes` are those of one entry, a second. The alternative text names the first and the last dot, unless
