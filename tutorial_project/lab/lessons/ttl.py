@@ -189,7 +189,8 @@ def judge_list(got: Any, now: int, asked: int, reading: Reading) -> None:
     if not reading.operations:
         raise Wrong(f"{said} It is not in Django's cache: what ends its life?")
     life, left = max(_lives(asked), default=0.0), 3600 - asked % 3600
-    raise Wrong(f"{said} The entry was given a life {lifetime(life)}, and the next list came {left} seconds later.")
+    passed = " Those are the seconds since the last full hour; how many are left?" if life == 3600 - left else ""
+    raise Wrong(f"{said} The entry lives {lifetime(life)}, and the next list came {left} seconds later.{passed}")
 
 
 def judge_asks(asked: list[int]) -> str:
