@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -39,10 +39,13 @@ def read(requests: int | None = None, start: str = "00:00") -> pd.DataFrame:
     return trace.head(requests)
 
 
-def replay(lab: Lab, trace: pd.DataFrame, databases: int = 1) -> pd.DataFrame:
+def replay(
+    lab: Lab, trace: pd.DataFrame, databases: int = 1, before: Callable[[Any], object] | None = None
+) -> pd.DataFrame:
     """Send each request of `trace` to the shop, in order; see `Lab.replay` for what comes back.
 
-    Raises LabError where it is no trace, and where `databases` is neither 1 nor 2.
+    `before`, where there is one, is called with each row before it is sent. Raises LabError where it is no trace, and
+    where `databases` is neither 1 nor 2.
     """
     checked(trace)
     if databases not in (1, 2):
@@ -54,6 +57,8 @@ def replay(lab: Lab, trace: pd.DataFrame, databases: int = 1) -> pd.DataFrame:
         replica.copy_default()
     rows = []
     for i, request in enumerate(trace.itertuples(index=False)):
+        if before is not None:
+            before(request)
         with replica.reading_from("replica" if databases == 2 and i % 2 else "default"):
             visit = _send(lab, request)
         if databases == 2 and request.method == "POST":
