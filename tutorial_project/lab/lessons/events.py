@@ -13,7 +13,7 @@ from ...shop import kept
 from ...shop.models import Product
 from ..entries import entries
 from ..exercises import Wrong, attempt, exercise, expect_type
-from ..scheduler import explore
+from ..exploring import explore
 from .backends import lifetime
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def judge_cleared(answer: Callable[..., Any]) -> None:
             "looks at its names then: in a loop, `pk` is the last one by that time."
         )
     if detail(41) not in there:
-        raise Wrong(f"{detail(41)!r} is gone as well, and nobody changed product 41. Delete what was imported, no more.")
+        raise Wrong(f"{detail(41)!r} is gone as well, and nobody changed product 41. Delete what was imported.")
 
 
 def judge_all_or_nothing(answer: Callable[..., Any]) -> None:

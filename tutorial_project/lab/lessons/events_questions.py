@@ -15,7 +15,7 @@ QUIZZES["07.1"] = Quiz(
     right=1,
 )  # fmt: skip
 QUIZZES["07.2"] = Quiz(
-    "The product page and the prices of an app both read `product:42:detail`. The price changes. Who shows the old one?",
+    "The product page and the prices of an app both read `product:42:detail`. Its price changes. Who is wrong?",
     [
         ("The page alone: it was there first", "Whoever stored the value owns nothing of it. The key is what counts, "
          "and the app asks for the same one."),
