@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from real_shop import fresh_lab, running_lab  # noqa: F401
+from real_shop import fresh_lab, keys, running_lab  # noqa: F401
 
 # isort: split
 from django.contrib.auth.models import AnonymousUser, User
@@ -14,6 +14,7 @@ from django.core.cache import cache
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.layered_shop import held_against
 from tutorial_project.shop import contract, kept
+from tutorial_project.shop.models import Product, Tenant
 
 
 def broken(lab: Lab, requests: int = 20) -> list[str]:
@@ -119,3 +120,38 @@ def test_who_may_see_what(lab: Lab) -> None:
         figures: [dora],
     }.items():
         assert [who for who in (stranger, alice, dora, emil) if not contract.broken_by(key, who)] == readers
+
+
+def test_a_row_is_stale_for_its_own_seconds_on_top_of_those_of_what_it_is_made_from() -> None:
+    stale = {row.value: (row.stale_for(), row.stale_for(events=True)) for row in contract.CONTRACT}
+    assert stale["the menu"] == (600, 0)
+    assert stale["the best of each shelf"] == (1200, 0)  # made from the kept menu
+    assert stale["the home page"] == (1800, 600)  # no event reaches a page
+    assert stale["an exchange rate"] == (3600, 3600)
+    keys = {row.key for row in contract.CONTRACT}
+    assert all(set(row.made_of) <= keys and row.until for row in contract.CONTRACT)
+
+
+def test_a_kept_value_is_held_against_the_truth(lab: Lab) -> None:
+    dora = User.objects.get(username="dora")
+    kept.product_detail(42), kept.category_products("lamps"), kept.category_stats("lamps"), kept.navigation()
+    kept.popular_products(), kept.permission_set(dora), kept.dashboard_stats(1), kept.exchange_rate("USD")
+    found = {key: contract.same(cache.get(key), contract.truth(key)) for key in keys()}
+    assert len(found) == len([row for row in contract.CONTRACT if row.ask]) and all(found.values()), found
+    Product.objects.filter(pk=42).update(price=1)
+    assert not contract.same(cache.get("product:42:detail"), contract.truth("product:42:detail"))
+    assert contract.same(kept.product_detail(41), contract.truth("product:41:detail"))
+    assert contract.truth("product:999999:detail") == contract.GONE
+
+
+def test_a_page_or_a_fragment_has_no_truth_of_its_own() -> None:
+    with pytest.raises(LookupError, match="the sidebar is drawn"):
+        contract.truth(f"template.cache.sidebar_popular.{'0' * 32}")
+
+
+def test_two_rows_show_the_same_where_all_that_was_loaded_is_the_same() -> None:
+    a, b = Product(pk=1, price=1), Product(pk=1, price=2)
+    assert a == b and not contract.same(a, b) and not contract.same([{"x": a}], [{"x": b}])
+    b.price, b.tenant = a.price, Tenant(pk=1, name="there")  # loaded with it
+    assert not contract.same(a, b)
+    assert contract.same({"x": (1, "ab")}, {"x": [1, "ab"]}) and not contract.same("ab", ["a", "b"])

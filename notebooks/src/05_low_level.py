@@ -482,7 +482,7 @@ lab.visit(url, who)
 # %% [markdown]
 # ### The freshness contract · minute 23
 #
-# The layered shop keeps ten kinds of entry. For each of them somebody should be able to say what it is, and who may see it. The
+# The layered shop keeps twelve kinds of entry. For each of them somebody should be able to say what it is, and who may see it. The
 # shop writes that down in `tutorial_project/shop/contract.py`, as a table. Notebook `06` adds when each row stops being correct.
 
 # %% tags=["answer"]

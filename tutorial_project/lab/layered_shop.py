@@ -24,6 +24,7 @@ EVERYBODY = ("", "alice", "bob", "clara", "dora", "emil", "admin")
 ROUND = (
     *(("/", who, language) for who in EVERYBODY for language in ("en", "de")),
     *(("/product/42/", who, "en") for who in (*EVERYBODY, "mira.baker10")),  # mira sees prices in pounds
+    *(("/category/lamps/", who, "en") for who in EVERYBODY),
     *(("/dashboard/harbour-goods/", who, "en") for who in EVERYBODY),
     *(("/dashboard/nordlicht-living/", who, "en") for who in EVERYBODY),
 )
@@ -31,7 +32,7 @@ ROUND = (
 
 @contextmanager
 def layered_shop(lab: Lab, page: bool = True, fragments: bool = True, values: bool = True) -> Iterator[None]:
-    """For this block the shop is the layered one: its home page and product pages, and its selectors' answers kept.
+    """For this block the shop is the layered one: home, product and category pages, and its selectors' answers kept.
 
     Each of the three layers can be left out. The cache is empty when the block begins and when it has ended.
     """
@@ -40,7 +41,8 @@ def layered_shop(lab: Lab, page: bool = True, fragments: bool = True, values: bo
         if values:
             lab.mount("product/<int:pk>/", layered.product)
             lab.keep(kept.popular_products, kept.navigation, kept.permission_set)
-            lab.keep(kept.product_detail, kept.dashboard_stats)
+            lab.mount("category/<slug:slug>/", layered.category)
+            lab.keep(kept.product_detail, kept.category_products, kept.dashboard_stats)
         yield
 
 

@@ -1,7 +1,8 @@
 """What the shop keeps by hand: the questions of `selectors` and `rates` under the same names, answered from the cache.
 
 Each answer stands under a key that says what it is of, for so many seconds, and is computed only where nobody has it.
-Nothing here is deleted when the data changes: an answer is as old as its seconds at most. `contract.py` lists them all.
+Nothing here deletes an answer when the data changes: it is as old as its seconds at most. `contract.py` lists them all,
+and `invalidation.py`, where it is connected, deletes them as soon as a change is committed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from . import rates
 from .models import Product
 
 # By their names, and not through the module: these functions may answer in the selectors' places there.
+from .selectors import category_products as ask_category_products
+from .selectors import category_stats as ask_category_stats
 from .selectors import dashboard_stats as ask_dashboard_stats
 from .selectors import navigation as ask_navigation
 from .selectors import permission_set as ask_permission_set
@@ -43,6 +46,21 @@ def permission_set(user: AbstractBaseUser | AnonymousUser) -> frozenset[str]:
 def product_detail(pk: int) -> dict[str, Any]:
     """One product with its store, category, tags and rating, a minute old at most. Raises `Product.DoesNotExist`."""
     return cache.get_or_set(f"product:{pk}:detail", lambda: ask_product_detail(pk), 60)  # type: ignore[return-value]
+
+
+def category_products(slug: str, page: int = 1) -> dict[str, Any]:
+    """A category's products, the first page a minute old at most; the other pages, which few ask for, are not kept.
+
+    Raises `Category.DoesNotExist`.
+    """
+    if page != 1:
+        return ask_category_products(slug, page)
+    return cache.get_or_set(f"category:{slug}:products", lambda: ask_category_products(slug), 60)  # type: ignore[return-value]
+
+
+def category_stats(slug: str) -> dict[str, Any]:
+    """A category's range of prices and its mean rating, ten minutes old at most."""
+    return cache.get_or_set(f"category:{slug}:stats", lambda: ask_category_stats(slug), 600)  # type: ignore[return-value]
 
 
 def dashboard_stats(tenant_id: int) -> dict[str, Any]:

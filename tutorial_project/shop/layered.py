@@ -76,3 +76,9 @@ def product(request: HttpRequest, pk: int) -> HttpResponse:
     """A product's page from kept values: its details, and the exchange rate that every such page shares."""
     context = views.product_context(request, pk, kept.product_detail, kept.exchange_rate)
     return render(request, "shop/product.html", context)
+
+
+def category(request: HttpRequest, slug: str) -> HttpResponse:
+    """A category's page from kept values: its products, and what the shop's own page cannot afford, its figures."""
+    context = views.category_context(request, slug, kept.category_products)
+    return render(request, "shop/category_layered.html", {**context, "stats": kept.category_stats(slug)})

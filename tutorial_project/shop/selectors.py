@@ -12,7 +12,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.paginator import Paginator
-from django.db.models import Avg, Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Avg, Count, F, Max, Min, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import TruncDate
 
 from .models import Category, OrderLine, Product, Review
@@ -89,6 +89,17 @@ def category_products(slug: str, page: int = 1) -> dict[str, Any]:
         "pages": paginator.num_pages,
         "total": paginator.count,
     }
+
+
+def category_stats(slug: str) -> dict[str, Any]:
+    """The figures of a category, a top category with its children's products: `cheapest` and `dearest` (euros, None
+    where it is empty), the mean `rating` of all their reviews or None, and `review_count`.
+    """
+    products = Product.objects.filter(Q(category__slug=slug) | Q(category__parent__slug=slug))
+    # A product stands there once for each of its reviews: that changes neither end of the range, nor their mean.
+    return products.aggregate(
+        cheapest=Min("price"), dearest=Max("price"), rating=Avg("reviews__rating"), review_count=Count("reviews")
+    )
 
 
 def product_detail(pk: int) -> dict[str, Any]:

@@ -40,10 +40,17 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     """A shelf, 24 products a page; `?page=` beyond either end shows the nearest page."""
+    return render(request, "shop/category.html", category_context(request, slug, selectors.category_products))
+
+
+def category_context(
+    request: HttpRequest, slug: str, category_products: Callable[[str, int], dict[str, Any]]
+) -> dict[str, Any]:
+    """What a category's page shows, as this answers. Raises Http404."""
     page = request.GET.get("page", "1")
     number = int(page) if page.isascii() and page.isdigit() and len(page) < 10 else 1
     try:
-        return render(request, "shop/category.html", selectors.category_products(slug, number))
+        return category_products(slug, number)
     except Category.DoesNotExist:
         raise Http404(f"no category {slug}") from None
 
