@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 import pandas as pd
+
+from ..shop.models import Product
 
 if TYPE_CHECKING:
     from .bench import Lab
 
+PRODUCT_PAGE = r"^/product/(\d+)/(price/)?$"
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"')
 
 
@@ -26,16 +30,22 @@ def _seen(lab: Lab, path: str, who: str | None, language: str) -> str:
     return TOKEN.sub("", lab.visit(path, who, language).text)
 
 
+def about_changes(trace: pd.DataFrame, minutes: float = 24 * 60) -> pd.DataFrame:
+    """Of the first minutes of a trace: the visits of the products whose price is changed in them, and those changes."""
+    some = trace[trace["t"] < trace["t"].iloc[0] + 60 * minutes]
+    parts = some["path"].str.extract(PRODUCT_PAGE)
+    changed = parts[0][parts[1].notna()].unique()
+    return some[parts[0].isin(changed)].reset_index(drop=True)
+
+
 def stale_reads(lab: Lab, trace: pd.DataFrame) -> pd.DataFrame:
-    """Send a trace of product pages and changes of prices, and look at each price that is shown.
+    """Send a trace of product pages and new prices to the shop as it was loaded, and look at each price that is shown.
 
     Returns a row a GET of the trace: `path`, `shown` and `true` (prices in euros, as the page and as the database has
     it), `stale` (they differ). The cache and the database are what the trace leaves.
     """
-    from urllib.parse import parse_qsl
-
-    from ..shop.models import Product
-
+    lab.restore_database()
+    lab.empty_cache()
     rows = []
     for request in trace.itertuples():
         visit = lab.visit(request.path, request.user or None, request.language, dict(parse_qsl(request.body)) or None)
