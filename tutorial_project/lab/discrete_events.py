@@ -1,8 +1,8 @@
 """The scheduler that goes by the clock: whoever is due first goes on first. This is what runs behind `simulate`.
 
-A heap holds (time, number, whom): the clock jumps from one entry to the next, and entries of one time go in the order in
-which they were made. An actor that lets time pass puts itself in and is left; where nobody else is due before it, the
-time moves and it stays, which is the same and much faster.
+A heap holds (time, number, whom): the clock jumps from one entry to the next, and entries of one time go in the order
+in which they were made. An actor that lets time pass puts itself in and is left; where nobody else is due before it,
+the time moves and it stays, which is the same and much faster.
 """
 
 from __future__ import annotations
@@ -143,6 +143,7 @@ class Stream:
         self._events.begin(self.stream, lambda: serve(key)).switch()
 
     def _next(self) -> None:
-        for time, self._key in self._arrivals:
+        arrival = next(self._arrivals, None)
+        if arrival is not None:
+            time, self._key = arrival
             self._events.at(time, self)
-            return

@@ -1,7 +1,7 @@
 """The database of a simulation: rows that have versions, queries that take time, and slow down when many run at once.
 
-The model is processor sharing: `at_once` queries run at full speed; when more run, they share that speed evenly, so that
-n queries take n / at_once times as long each. It is what a database with that many cores does with queries that compute.
+The model is processor sharing: `at_once` queries run at full speed; when more run, they share that speed evenly, so
+that n queries take n / at_once times as long each. So does a database with that many cores whose queries compute.
 """
 
 from __future__ import annotations

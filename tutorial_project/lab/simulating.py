@@ -42,8 +42,8 @@ class Run:
 
         `stream` (the function's name), `key`, `arrived` and `latency` (s), `hit` (answered with a `Reading` and read
         nothing from the origin), `version` of what it answered, `age` (s, since the query began that read it), `stale`
-        (a newer version was there when it answered), `behind` (s, since the first newer one was written; 0 if fresh) and
-        `error` (the exception's name, or ""). Without a `Reading` in the answer, version, age, stale and behind are
+        (a newer version was there when it answered), `behind` (s, since the first newer one was written; 0 if fresh)
+        and `error` (the exception's name, or ""). Where the answer is no `Reading`, version, age, stale and behind are
         missing.
         """
         import pandas as pd
@@ -98,14 +98,14 @@ def simulate(
 ) -> Run:
     """Let requests arrive for `seconds` of virtual time, and serve each by the function of its stream.
 
-    `streams` maps a function of one argument, the key's number, to its arrivals: a rate a second (Poisson), `bursts(…)`,
-    or times in ascending order, or (time, key) pairs. Keys are drawn from 0 up to `keys`, in proportion to
-    1 / (k + 1) ** skew. The functions use `django.core.cache.cache`, here a LocMemCache on the virtual clock whose calls
-    take `cache_latency` seconds each, `origin.read` and `origin.write`, and `caching.runtime`. `given()` runs before the
-    first request.
+    `streams` maps a function of one argument, the key's number, to its arrivals: a rate a second (Poisson),
+    `bursts(…)`, times in ascending order, or (time, key) pairs. Keys are drawn from 0 up to `keys`, in proportion to
+    1 / (k + 1) ** skew. The functions use `django.core.cache.cache`, here a LocMemCache on the virtual clock whose
+    calls take `cache_latency` seconds each, `origin.read` and `origin.write`, and `caching.runtime`. `given()` runs
+    before the first request.
 
-    Returns a `Run`. Raises LabError for arrivals it cannot read, for more requests than it can hold, and where a request
-    sleeps for real, starts a thread or does not end.
+    Returns a `Run`. Raises LabError for arrivals it cannot read, for more requests than it can hold, and where a
+    request sleeps for real, starts a thread or does not end.
     """
     origin = origin or Origin()
     _checked(streams, seconds, keys)
@@ -114,9 +114,10 @@ def simulate(
     rows: list[list[Any]] = []
     try:
         with ExitStack() as stack:
-            stack.enter_context(virtual_time.in_force(events, seed))
+            stack.enter_context(virtual_time.in_force(events))
             stack.enter_context(stepped_cache.in_place(events))
             stack.callback(_stopped, events)
+            events.draw_from(seed)
             if given:
                 given()
             for index, (function, of) in enumerate(streams.items()):
