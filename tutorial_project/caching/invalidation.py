@@ -31,29 +31,22 @@ Tests: in a `TestCase` nothing ever commits. Use `with self.captureOnCommitCallb
 
 from __future__ import annotations
 
-import itertools
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
 
 from django.apps import apps
 from django.core.cache import cache
-from django.db import models, router, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import models, router
 from django.db.models.signals import class_prepared, m2m_changed, post_save, pre_delete, pre_save
 from django.dispatch import Signal
 
+from .after_commit import AfterCommit, Touched
 from .telling import Telling, rows_changed
 
 __all__ = ["Rule", "Telling", "Touches", "rows_changed"]
 
-logger = logging.getLogger(__name__)
-
-Touched = str | Callable[[], Any]
 RuleFunction = Callable[[Any], Iterable[Touched] | None]
 F = TypeVar("F", bound=RuleFunction)
 
@@ -70,7 +63,7 @@ class Rule:
 
 class Touches:
     """The map. `delete` takes a list of keys (the default cache's `delete_many` does); `failed`, what could not be
-    deleted or called, and the exception: it logs an error where nothing else is given."""
+    deleted or called, and the exception: an error is logged where nothing else is given."""
 
     def __init__(
         self,
@@ -78,13 +71,9 @@ class Touches:
         failed: Callable[[list[Touched], Exception], Any] | None = None,
     ) -> None:
         self.rules: list[Rule] = []
-        self._delete = delete or (lambda keys: cache.delete_many(keys))  # each thread's own cache, when it is asked
-        self._failed = failed or log_failure
         self._heard: set[type[models.Model]] = set()
-        self._connected = False
-        # A callback that a rollback has dropped dies with it: what is left here at a commit is what was committed.
-        self._waiting: WeakKeyDictionary[BaseDatabaseWrapper, WeakSet[_Change]] = WeakKeyDictionary()
-        self._numbers = itertools.count()
+        self.is_connected = False
+        self._later = AfterCommit(delete or (lambda keys: cache.delete_many(keys)), failed)  # each thread's own cache
 
     # The map
 
@@ -136,14 +125,14 @@ class Touches:
             for model in rule.models:
                 for name in rule.fields or ():
                     model._meta.get_field(name)
-        self._connected = True
+        self.is_connected = True
         for model in apps.get_models():
             self._hear(model)
         class_prepared.connect(self._prepared)  # a proxy that is defined later
 
     def disconnect(self) -> None:
         """Hear of nothing any more. What was heard in a transaction that is still open is deleted at its commit."""
-        self._connected = False
+        self.is_connected = False
         class_prepared.disconnect(self._prepared)
         for model in self._heard:
             self._wire(model, connecting=False)
@@ -152,7 +141,7 @@ class Touches:
     @contextmanager
     def connected(self) -> Iterator[None]:
         """Hear of what changes in this block, in every thread of this process."""
-        already = self._connected
+        already = self.is_connected
         self.connect()
         try:
             yield
@@ -196,29 +185,30 @@ class Touches:
     def _stash(self) -> str:
         return f"_touches_before_{id(self)}"
 
-    def _saving(self, instance: models.Model, using: str, update_fields: Any = None, **_: Any) -> None:
+    def _saving(
+        self, instance: models.Model, using: str, update_fields: Any = None, raw: bool = False, **_: Any
+    ) -> None:
         instance.__dict__.pop(self._stash, None)  # of a save that failed
         names = _names(instance, update_fields)
         asked = [rule for rule in self._rules_of(type(instance)) if rule.before or rule.fields is not None]
         new = instance.pk is None or (instance._state.adding and instance._meta.pk.has_default())
         if not new and any(names is None or rule.fields is None or rule.fields & names for rule in asked):
-            rows = type(instance)._base_manager.using(using)
-            instance.__dict__[self._stash] = rows.filter(pk=instance.pk).first()
+            before = type(instance)._base_manager.using(using).filter(pk=instance.pk).first()
+            if before is not None:
+                found = [] if raw else self.keys_of(before, _changed(before, instance, names), was=True)
+                instance.__dict__[self._stash] = before, found
 
     def _saved(
         self, instance: models.Model, using: str, update_fields: Any = None, raw: bool = False, **_: Any
     ) -> None:
-        before = instance.__dict__.pop(self._stash, None)
+        before, found = instance.__dict__.pop(self._stash, (None, []))
+        names = _names(instance, update_fields)
         if raw:  # a fixture: rows that this one points to may come later, so its keys are asked for at the commit
-            self._later([], using, [row for row in (before, instance) if row is not None])
-            return
-        changed = _names(instance, update_fields)
-        found: list[Touched] = []
-        if before is not None:
-            columns = [field for field in instance._meta.concrete_fields if changed is None or field.name in changed]
-            changed = {f.name for f in columns if getattr(before, f.attname) != getattr(instance, f.attname)}
-            found = self.keys_of(before, changed, was=True)
-        self._later([*found, *self.keys_of(instance, changed)], using)
+            rows = [row for row in (before, instance) if row is not None]
+            self._later([], using, lambda: [key for row in rows for key in self.keys_of(row)])
+        else:
+            changed = names if before is None else _changed(before, instance, names)
+            self._later([*found, *self.keys_of(instance, changed)], using)
 
     def _deleting(self, instance: models.Model, using: str, **_: Any) -> None:
         self._later(self.keys_of(instance), using)
@@ -240,55 +230,6 @@ class Touches:
             rows += owner._base_manager.using(using).filter(**linked)
         self._later([key for row in rows for key in self.keys_of(row, {field.name})], using)
 
-    # After the commit
-
-    def _later(self, found: list[Touched], using: str, rows: Iterable[models.Model] = ()) -> None:
-        if not found and not rows:
-            return
-        connection = transaction.get_connection(using)
-        change = _Change(self, connection, next(self._numbers), found, list(rows))
-        self._waiting.setdefault(connection, WeakSet()).add(change)
-        transaction.on_commit(change, using=using, robust=True)
-
-    def _forget(self, connection: BaseDatabaseWrapper) -> None:
-        """Delete and call what all changes named that have been committed; the first of their callbacks does it."""
-        found: dict[Touched, None] = {}
-        for change in sorted(self._waiting.pop(connection, ()), key=lambda change: change.number):
-            found |= dict.fromkeys(change.found)
-            for row in change.rows:
-                found |= dict.fromkeys(self._tried([str(row)], partial(self.keys_of, row)) or ())
-        if keys := [key for key in found if isinstance(key, str)]:
-            self._tried(keys, lambda: self._delete(keys))
-        for call in found:
-            if not isinstance(call, str):
-                self._tried([call], call)
-
-    def _tried(self, what: Sequence[Touched], work: Callable[[], Any]) -> Any:
-        # One that fails keeps none of the others from being done.
-        try:
-            return work()
-        except Exception as error:
-            self._failed(list(what), error)
-
-
-@dataclass(eq=False)
-class _Change:
-    """A callback of one change: whichever runs first does the work of all that were committed with it."""
-
-    touches: Touches
-    connection: BaseDatabaseWrapper
-    number: int
-    found: list[Touched]
-    rows: list[models.Model]
-
-    def __call__(self) -> None:
-        self.touches._forget(self.connection)
-
-
-def log_failure(failed: list[Touched], error: Exception) -> None:
-    """Log what could not be deleted: it stays in the cache, and stale, until it expires."""
-    logger.error("Not deleted after a change, and stale until it expires: %s", failed, exc_info=error)
-
 
 def _names(row: models.Model, update_fields: Iterable[str] | None) -> set[str] | None:
     """The names of the fields that are saved, which may have been given by their columns' ("category_id")."""
@@ -296,3 +237,10 @@ def _names(row: models.Model, update_fields: Iterable[str] | None) -> set[str] |
         return None
     given = set(update_fields)
     return {field.name for field in row._meta.concrete_fields if given & {field.name, field.attname}}
+
+
+def _changed(before: models.Model, row: models.Model, names: set[str] | None) -> set[str]:
+    """The names of the fields that differ, of those that are saved."""
+    columns = [field for field in row._meta.concrete_fields if names is None or field.name in names]
+    now = {field.name for field in columns if getattr(field, "auto_now", False)}  # set on its way to the database
+    return now | {f.name for f in columns if getattr(before, f.attname) != getattr(row, f.attname)}

@@ -1,4 +1,4 @@
-"""What a notebook arranged, carried into another process: the views it mounted and the selectors it swapped.
+"""What a notebook arranged, carried into another process: views it mounted, selectors it swapped, events it turned on.
 
 Functions that a notebook defines exist in no file, so they travel by value, with the globals they use: a list that a
 view appends to is another list in each process. Objects that stand in a module of Django's or the course's (`cache`,
@@ -35,7 +35,9 @@ def save(file: Path, mounted: Sequence[tuple[str, Any]], swapped: Mapping[str, C
 
 def packed(mounted: Sequence[tuple[str, Any]], swapped: Mapping[str, Callable[..., Any]]) -> bytes:
     """The arrangement as bytes: the same for the same. Raises LabError that names what cannot go."""
-    everything = (list(mounted), dict(swapped))
+    from ..shop.invalidation import TOUCHES
+
+    everything = (list(mounted), dict(swapped), TOUCHES.is_connected)
     try:
         return _dumped(everything)
     except Exception as problem:
@@ -62,9 +64,12 @@ def load(file: Path) -> None:
     """Arrange this process as `file` says. Django must be set up; nothing of it may have answered yet."""
     from .. import urls
     from ..shop import selectors
+    from ..shop.invalidation import TOUCHES
 
     with file.open("rb") as opened:
-        mounted, swapped = _Unpickler(opened).load()
+        mounted, swapped, events = _Unpickler(opened).load()
+    if events:
+        TOUCHES.connect()
     urls.urlpatterns[:0] = [path(route, view) for route, view in mounted]
     clear_url_caches()
     for name, function in swapped.items():

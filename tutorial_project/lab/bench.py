@@ -225,9 +225,11 @@ class Lab:
             )
         return found
 
-    def layered(self, page: bool = True, fragments: bool = True, values: bool = True) -> AbstractContextManager[None]:
+    def layered(
+        self, page: bool = True, fragments: bool = True, values: bool = True, events: bool = False
+    ) -> AbstractContextManager[None]:
         """`with lab.layered():` the shop is the one with all layers, or those left on; see `lab/layered_shop.py`."""
-        return layered_shop.layered_shop(self, page, fragments, values)
+        return layered_shop.layered_shop(self, page, fragments, values, events)
 
     def restore(self) -> None:
         """Take out every view that was mounted and put back every selector that was swapped. The cache is emptied."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -14,6 +14,7 @@ from django.contrib.auth.models import AnonymousUser
 
 from ..caching.metering import CacheCall, Event, listening
 from ..shop import contract, kept, layered
+from ..shop.invalidation import TOUCHES
 from .entries import entries
 
 if TYPE_CHECKING:
@@ -31,12 +32,15 @@ ROUND = (
 
 
 @contextmanager
-def layered_shop(lab: Lab, page: bool = True, fragments: bool = True, values: bool = True) -> Iterator[None]:
+def layered_shop(
+    lab: Lab, page: bool = True, fragments: bool = True, values: bool = True, events: bool = False
+) -> Iterator[None]:
     """For this block the shop is the layered one: home, product and category pages, and its selectors' answers kept.
 
-    Each of the three layers can be left out. The cache is empty when the block begins and when it has ended.
+    Each of the three layers can be left out. With `events` what is kept is deleted as soon as a change is committed, as
+    `shop/invalidation.py` has it. The cache is empty when the block begins and when it has ended.
     """
-    with lab.arrangement_kept():
+    with lab.arrangement_kept(), TOUCHES.connected() if events else nullcontext():
         lab.mount("", layered.home_view(page, fragments, values))
         if values:
             lab.mount("product/<int:pk>/", layered.product)
