@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -117,7 +118,7 @@ class _Memory:
 
     def acquire(self, key: str, token: str, ttl: float) -> Leased:
         name, mark = self.store.make_and_validate_key(key), self._mark(token)
-        with alone(self.store):
+        with alone(self.store, "acquire", key):
             if self.store._has_expired(name):
                 self.store._delete(name)
                 self.store._set(name, mark, ttl)
@@ -127,7 +128,7 @@ class _Memory:
 
     def renew(self, key: str, token: str, ttl: float) -> bool:
         name, mark = self.store.make_and_validate_key(key), self._mark(token)
-        with alone(self.store):
+        with alone(self.store, "renew", key):
             if mine := self._stands(name, mark):
                 self.store._expire_info[name] = self.store.get_backend_timeout(ttl)
         return mine
@@ -135,7 +136,7 @@ class _Memory:
     def commit(self, key: str, token: str, value: Any, timeout: Any, into: str) -> bool:
         name, place = self.store.make_and_validate_key(key), self.store.make_and_validate_key(into)
         mark, stored = self._mark(token), pickle.dumps(value, self.store.pickle_protocol)
-        with alone(self.store):
+        with alone(self.store, "commit", key):
             if mine := self._stands(name, mark):
                 self.store._delete(name)
                 self.store._set(place, stored, timeout)
@@ -143,7 +144,7 @@ class _Memory:
 
     def release(self, key: str, token: str) -> bool:
         name, mark = self.store.make_and_validate_key(key), self._mark(token)
-        with alone(self.store):
+        with alone(self.store, "release", key):
             return self._stands(name, mark) and self.store._delete(name)
 
     def _mark(self, token: str) -> bytes:
@@ -174,6 +175,7 @@ _RELEASE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])"""
 _NAMES = {script: hashlib.sha1(script.encode()).hexdigest() for script in (_ACQUIRE, _RENEW, _COMMIT, _RELEASE)}
+_sent: set[tuple[str, ...]] = set()  # which script this process has sent to which servers
 
 
 class _Redis:
@@ -202,11 +204,13 @@ class _Redis:
 
     def _run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
         names = [self.store.make_and_validate_key(key) for key in keys]
-        client = self.store._cache.get_client(names[0], write=True)
-        try:
-            return client.evalsha(_NAMES[script], len(names), *names, *arguments)
-        except self.store._cache._lib.exceptions.NoScriptError:  # a server that is new, or was started again
-            return client.eval(script, len(names), *names, *arguments)
+        client, known = self.store._cache.get_client(names[0], write=True), (script, *self.store._servers)
+        if known in _sent:
+            with suppress(self.store._cache._lib.exceptions.NoScriptError):  # it was started again, and has forgotten
+                return client.evalsha(_NAMES[script], len(names), *names, *arguments)
+        result = client.eval(script, len(names), *names, *arguments)
+        _sent.add(known)
+        return result
 
 
 def _milliseconds(seconds: float) -> int:

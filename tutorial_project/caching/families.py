@@ -28,14 +28,14 @@ def store_of(cache: Any) -> LocMemCache | RedisCache | DummyCache:
 
 
 @contextmanager
-def alone(memory: LocMemCache) -> Iterator[None]:
+def alone(memory: LocMemCache, what: str, *keys: str) -> Iterator[None]:
     """Nobody else reads or writes this memory until the block ends. Call none of its methods inside: they would wait.
 
-    A cache that puts its callers aside between two steps (a bench's) offers `exclusively()`, and is told that this is
-    one step.
+    A cache that puts its callers aside between two steps (a bench's) offers `exclusively(what, *keys)`, and is told
+    that the block is one step, and which.
     """
     if exclusively := getattr(memory, "exclusively", None):
-        with exclusively():
+        with exclusively(what, *keys):
             yield
     else:
         with memory._lock:  # type: ignore[attr-defined]

@@ -167,7 +167,8 @@ class Stamped(Namespace):
 
     def _stamped(self, in_force: bool) -> Keys:
         generation, entries = self.generation(), f"{self.generation_key}:"
-        found = self.cache.get_many(key for key in keys_below(self.name, cache=self.cache) if key.startswith(entries))
+        keys = [key for key in keys_below(self.name, cache=self.cache) if key.startswith(entries)]
+        found = self.cache.get_many(keys) if keys else {}  # Redis is not asked for nothing
         return [key for key, (stamp, _) in found.items() if (stamp == generation) == in_force]
 
 

@@ -30,7 +30,7 @@ PORTION = 1000  # keys that the server looks at in one SCAN, and that are delete
 
 
 class Deleted(NamedTuple):
-    """What `delete_below` did: `keys` that are gone, and the round trips that it took to find and to delete them."""
+    """What `delete_below` did: `keys` that are gone, and its round trips: to find them, and to delete them."""
 
     keys: int
     scans: int
@@ -47,7 +47,7 @@ def keys_below(prefix: str, *, cache: Any = default_cache, count: int = PORTION)
     first = _name(store, prefix)
     names: set[str] = set()
     if isinstance(store, LocMemCache):
-        with alone(store):
+        with alone(store, "list", prefix):
             names.update(_held(store, first))
     elif isinstance(store, RedisCache):
         names.update(*_scanned(store, first, count), [first] if cache.has_key(prefix) else [])
@@ -60,7 +60,7 @@ def delete_below(prefix: str, *, cache: Any = default_cache, count: int = PORTIO
     first = _name(store, prefix)
     keys = scans = deletes = 0
     if isinstance(store, LocMemCache):
-        with alone(store):
+        with alone(store, "delete below", prefix):
             keys = sum(store._delete(name) for name in _held(store, first))  # type: ignore[attr-defined]
     elif isinstance(store, RedisCache):
         client: Any = store._cache.get_client(write=True)
