@@ -21,11 +21,12 @@ from tutorial_project.shop.models import Category, Order, OrderLine, Product, Re
 BEST, ORDINARY, RATED, STORE_2 = 6, 42, 1031, 1003
 
 
-def saved(model: Any, pk: int, **changes: Any) -> None:
+def saved(model: Any, pk: int, **changes: Any) -> Any:
     row = model.objects.get(pk=pk)
     for name, value in changes.items():
         setattr(row, name, value)
     row.save()
+    return row
 
 
 def with_sql(sql: str, *parameters: Any) -> None:
@@ -101,7 +102,7 @@ CHANGES: dict[str, Callable[[], Any]] = {
     "a category moved": lambda: saved(Category, 14, parent_id=3),
     "a new category": lambda: Category.objects.create(slug="new", name_en="New", name_de="Neu", parent_id=3),
     "nobody's permission": lambda: Permission.objects.get(codename="add_review").delete(),
-    "a group's permissions": lambda: Group.objects.get(user__username="dora").permissions.clear(),
+    "a group's permissions": lambda: Group.objects.get(name="staff").permissions.clear(),
     "a group": lambda: User.objects.get(username="alice").groups.clear(),
     "a user put to sleep": lambda: saved(User, User.objects.get(username="bob").pk, is_active=False),
     "update() with the remedy": updated_with_the_remedy,

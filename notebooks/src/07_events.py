@@ -397,6 +397,42 @@ late.figure()
 # A reader that read the row before the commit, and stores it after the deletion. It need not be slow: a page that computes for a second
 # has that second in the middle. No better moment for the deletion is left; so much for deletion.
 #
+# The shop itself goes the same way. `kept.product_detail` asks three queries; the admin's edit is a `save` in a transaction. First a
+# receiver that deletes at once, as Zulip's did, then the shop's map. So many steps have thousands of orders; these are the ones in
+# which somebody is interrupted at most twice.
+
+
+# %%
+from django.db.models.signals import post_save
+from tutorial_project.shop import kept
+
+
+def page():
+    return kept.product_detail(42)
+
+
+def admin():
+    with transaction.atomic():
+        cheaper().save()
+
+
+def page_stale(end):
+    return page()["product"].price != price()
+
+
+def at_once(instance, **_):
+    cache.delete(f"product:{instance.pk}:detail")
+
+
+# %% tags=["claim:E6", "answer"]
+post_save.connect(at_once, sender=Product)
+receiver = explore(admin, page, given=fresh, never=page_stale, preemptions=2)
+post_save.disconnect(at_once, sender=Product)
+with TOUCHES.connected():
+    mapped = explore(admin, page, given=fresh, never=page_stale, preemptions=2)
+print(f"a receiver that deletes at once: {receiver}\nthe map, which waits:            {mapped}")
+
+# %% [markdown]
 # > **Keep this.** Delete after the commit. Whoever deletes before it deletes too early for everyone who reads in between.
 #
 # ### And when nothing is committed · minute 22
@@ -406,9 +442,6 @@ late.figure()
 
 
 # %%
-from django.db.models.signals import post_save
-
-
 def deletes(instance, **_):
     cache.delete("product:42:price")
 
@@ -541,8 +574,6 @@ lab.scoreboard(a_minute_each=before, deleted_on_change=cleared)
 # reads what is kept, gets the value from before its own change ([issue 30995](https://github.com/zulip/zulip/issues/30995)).
 
 # %%
-from tutorial_project.shop import contract, kept
-
 predict("07.own", "A transaction sets the price from 10 to 1 and reads it through the cache. What does it get?", [1, 10])
 
 # %% tags=["answer"]
@@ -640,6 +671,7 @@ def result(test):
 from decimal import Decimal
 
 from tutorial_project.lab.killed import killed_after_commit
+from tutorial_project.shop import contract
 
 
 def kept_and_true():
@@ -720,7 +752,44 @@ orders.table()
 # that holds the row's lock while it stores cannot be overtaken, and misses wait for each other. **Generations and leases** take
 # the right to store from whoever read too early: they are the next two notebooks' business.
 #
-# ### Exercise 7.2
+# ### Exercise 7.2 (10 minutes): a map of your own
+#
+# A box shows the three cheapest products of a category, each with its store: "Quilt Zephyr, Maple and Moss". It is kept under
+# `category:<number>:cheapest`, from here on for a whole day. So it must be told. Write its map: which keys does a product touch, and which
+# a store? We will change prices and names, create, delete and move products, and rename a store.
+
+# %% tags=["exercise"]
+from tutorial_project.caching.invalidation import Touches
+from tutorial_project.shop.models import Category, Product, Tenant
+
+touches = Touches()
+
+
+@touches.when(Product)
+def boxes_with(product):
+    # solution-begin
+    yield f"category:{product.category_id}:cheapest"
+    # solution-end
+    # starter: ...  # yield each key that shows something of this product
+
+
+@touches.when(Tenant)
+def boxes_of_store(store):
+    # solution-begin
+    for category in Category.objects.filter(products__tenant=store).distinct():
+        yield f"category:{category.pk}:cheapest"
+    # solution-end
+    # starter: ...
+
+
+# %%
+check("7.2", touches)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>A row knows its category by number: <code>product.category_id</code>. No query is needed for that key.</details>
+# <details><summary>Hint 2</summary>A product that moves touches two keys. <code>when</code> asks your function twice, for the row as it was and as it is.</details>
+# <details><summary>Hint 3</summary>For a store: <code>Category.objects.filter(products__tenant=store).distinct()</code>, and a key for each.</details>
+# <details><summary>What you should see</summary>"7.2 Right", with six kinds of change.</details>
 #
 # ### Exercise 7.3 (10 minutes): a writer that beats on_commit
 #

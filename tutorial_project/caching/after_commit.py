@@ -6,8 +6,8 @@
 Guarantee: what a transaction named is deleted after its commit, in one call, and then its callables are called. What a
 savepoint named that is rolled back is not. One that fails keeps none of the others from being done.
 Limits: what cannot be deleted (the cache is away) is logged, handed to `failed`, and stays until it expires; a process
-that dies between commit and delete deletes nothing. Without reference counting (PyPy), what a savepoint took back may be
-deleted all the same.
+that dies between commit and delete deletes nothing. Without reference counting (PyPy), what a savepoint took back may
+be deleted all the same.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ Limits: a row that comes to match while `update` reads is updated and not told, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models, transaction
 from django.dispatch import Signal
@@ -28,6 +28,10 @@ rows_changed = Signal()
 
 class Telling(models.QuerySet[M]):
     """A queryset that sends `rows_changed` for what it changes in bulk."""
+
+    if TYPE_CHECKING:  # that `Telling(Product)` is one of products
+
+        def __init__(self, model: type[M] | None = None, query: Any = None, using: str | None = None) -> None: ...
 
     def update(self, **kwargs: Any) -> int:
         """Update, and tell. Returns how many rows matched."""

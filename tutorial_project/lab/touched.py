@@ -13,7 +13,7 @@ import pandas as pd
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.exceptions import ObjectDoesNotExist
-from django.http import HttpResponseBase
+from django.http import HttpResponse
 
 from ..shop import contract, kept
 from ..shop.models import Category
@@ -70,13 +70,14 @@ def keep_all(lab: Lab, products: Iterable[int] = PRODUCTS) -> dict[str, Any]:
     for pk in products:
         _kept(kept.product_detail, pk)
     for slug in Category.objects.values_list("slug", flat=True):
-        _kept(kept.category_products, slug), _kept(kept.category_stats, slug)
+        _kept(kept.category_products, slug)
+        _kept(kept.category_stats, slug)
     for pk in STORES:
         _kept(kept.dashboard_stats, pk)
     for user in User.objects.filter(username__in=PEOPLE):
         _kept(kept.permission_set, user)
     found = cache.get_many(entries())
-    return {key: value.content if isinstance(value, HttpResponseBase) else value for key, value in found.items()}
+    return {key: value.content if isinstance(value, HttpResponse) else value for key, value in found.items()}
 
 
 def _kept(ask: Callable[[Any], Any], what: Any) -> None:
