@@ -51,7 +51,7 @@ def clears_too_early(answer: Any, lab: "Lab") -> str:
     found = explore(
         reader_of(42), partial_named("import_prices", attempt, answer, {42: NEW}), given=given(42), never=stale(42)
     )
-    if found.bad * 20 > found.orders * 3:
+    if found.bad > 0.25 * found.orders:
         raise Wrong(
             f"{found} with one reader. A deletion that comes after the commit is at 3 of 20: until the commit every "
             "reader finds the old row, and stores it again."
