@@ -371,7 +371,9 @@ def stale(end):
 
 
 # %%
-predict("07.orders", "Three steps each: 20 orders. How many end stale with the deletion in the transaction?", [1, 3, 12, 20])
+predict(
+    "07.orders", "Three steps each: 20 orders. How many end stale with the deletion in the transaction?", [1, 3, 12, 20]
+)
 
 # %% tags=["claim:E6", "answer"]
 early = explore(in_the_transaction, reader, given=fresh, never=stale)
@@ -497,8 +499,6 @@ explore(reader, mine, given=fresh, never=stale)
 # import is committed, whoever has begun the transaction, and none of them if it fails.
 
 # %% tags=["exercise"]
-from django.core.cache import cache
-from django.db import transaction
 from tutorial_project.shop.models import Product
 
 
@@ -575,7 +575,9 @@ lab.scoreboard(a_minute_each=before, deleted_on_change=cleared)
 # reads what is kept, gets the value from before its own change ([issue 30995](https://github.com/zulip/zulip/issues/30995)).
 
 # %%
-predict("07.own", "A transaction sets the price from 10 to 1 and reads it through the cache. What does it get?", [1, 10])
+predict(
+    "07.own", "A transaction sets the price from 10 to 1 and reads it through the cache. What does it get?", [1, 10]
+)
 
 # %% tags=["answer"]
 fresh()
@@ -761,7 +763,7 @@ orders.table()
 
 # %% tags=["exercise"]
 from tutorial_project.caching.invalidation import Touches
-from tutorial_project.shop.models import Category, Product, Tenant
+from tutorial_project.shop.models import Product, Tenant
 
 touches = Touches()
 
@@ -799,8 +801,6 @@ check("7.2", touches)
 # that may be rolled back.
 
 # %% tags=["exercise"]
-from django.core.cache import cache
-from django.db import transaction
 from tutorial_project.shop.models import Product
 
 KEY = "product:42:price"

@@ -82,7 +82,7 @@ def map_of_your_own(answer: Any, lab: "Lab") -> str:
 
 
 def judge_change(what: str, change: Callable[[], Any], hint: str) -> int:
-    """Keep three categories, make the change; how many were cleared. Raises Wrong where one is stale, or all are gone."""
+    """Keep three categories, make the change; how many were cleared. Raises Wrong if one is stale, or all gone."""
     cache.clear()
     keys = {pk: f"category:{pk}:cheapest" for pk in (HERE, THERE, ELSEWHERE)}
     for pk in keys:
@@ -97,7 +97,7 @@ def judge_change(what: str, change: Callable[[], Any], hint: str) -> int:
     if not left and change is not store_renamed:  # the store sells in most of them
         own = Category.objects.get(pk=HERE)
         raise Wrong(
-            f"{what}, and all three categories were cleared. It concerns {own.name_en} and its like: name the key of the "
-            "product's own category, no more."
+            f"{what}, and all three categories were cleared. It concerns {own.name_en} and its like: name the key "
+            "of the product's own category, no more."
         )
     return len(keys) - len(left)
