@@ -148,9 +148,9 @@ kinds = {
 # %% tags=["claim:E2", "answer"]
 rows = {}
 with lab.layered(events=True):
-    for kind, change in kinds.items():
+    for kind, act in kinds.items():
         with hearing() as heard:
-            change()
+            act()
         ran = dict.fromkeys(name for signal in heard for name in signal.receivers)
         rows[kind] = [", ".join(map(str, heard)), ", ".join(ran)]
 with pd.option_context("display.max_colwidth", None):
@@ -176,6 +176,7 @@ def sql(statement):
         cursor.execute(statement)
 
 
+# %%
 one_star = {"product_id": 42, "customer_id": 1, "rating": 1}
 through = Product.tags.through.objects
 ways = {
@@ -216,8 +217,8 @@ from tutorial_project.shop.invalidation import TOUCHES
 table = {}
 with lab.layered(events=True):
     for way, write in ways.items():
-        (heard, stale), (_, told) = after(write), after(write, lambda: TOUCHES.tell(product))
-        table[way] = [", ".join(dict.fromkeys(map(str, heard))) or "none", stale, told]
+        (heard, old), (_, told) = after(write), after(write, lambda: TOUCHES.tell(product))
+        table[way] = [", ".join(dict.fromkeys(map(str, heard))) or "none", old, told]
 silent = pd.DataFrame.from_dict(table, orient="index", columns=["signal", "page stale", "with tell()"])
 reveal("07.silent", int((silent["signal"] != "none").sum()))
 silent

@@ -56,7 +56,7 @@ def _ear(name: str, signal: Signal, app: str, heard: list[Heard]) -> Callable[..
     def ear(sender: Any, **told: Any) -> None:
         if sender._meta.app_label == app:
             # Django tells a receiver nothing of the others: this is the list that it is about to go through.
-            others = [one for one in signal._live_receivers(sender)[0] if one is not ear]  # type: ignore[attr-defined]
+            others = [one for one in signal._live_receivers(sender)[0] if one is not ear]
             did = "raw" if told.get("raw") else told.get("action", "")
             heard.append(Heard(name, sender.__name__, did, tuple(_name(one) for one in others)))
 
