@@ -572,7 +572,7 @@ lab.scoreboard(a_minute_each=before, deleted_on_change=cleared)
 #
 # ### Break it: what on_commit costs
 #
-# **The same transaction reads its old cache.** Zulip met it when they moved their deletions to the commit: code that saves, and then
+# **The same transaction reads its old cache.** Zulip met it on trying to move their deletions to the commit: code that saves, and then
 # reads what is kept, gets the value from before its own change ([issue 30995](https://github.com/zulip/zulip/issues/30995)).
 
 # %%
@@ -719,8 +719,8 @@ with lab.layered(events=True):
     print("the copy has caught up: kept {}, in the database {}".format(*kept_and_true()))
 
 # %% [markdown]
-# **The deletion is lost**, because the cache server is away at that second. That, and what becomes of the fourth when the server returns,
-# is in notebook `14_distributed`; more than one replica is in `16_beyond_one_machine`.
+# **The deletion is lost**, because the cache server is away at that second. That one is not shown here: it is in notebook
+# `14_distributed`; more than one replica is in `16_beyond_one_machine`.
 #
 # All four end when the entry does. So the TTL stays, as the bound on what nobody told. And somebody should look: take what is kept, compute
 # what it would be now, and count the differences. The contract of notebook `06` can do both:
@@ -736,8 +736,8 @@ with lab.layered():
 print(f"kept: {len(entries())}" if not differ else f"stale: {differ}")
 
 # %% [markdown]
-# You would have noticed: run that on a sample of your keys, every minute, and draw the count. Facebook's engineers did just this, and found
-# with it what their tests had not ([Cache made consistent](https://engineering.fb.com/2022/06/08/core-infra/cache-made-consistent/)).
+# You would have noticed: run that on a sample of your keys, every minute, and draw the count. Facebook has a service for it, Polaris,
+# which watches its caches from outside ([Cache made consistent](https://engineering.fb.com/2022/06/08/core-infra/cache-made-consistent/)).
 #
 # ### Nineteen strategies, each in every order · minute 50
 #
@@ -751,8 +751,8 @@ orders.table()
 
 # %% [markdown]
 # Read it in four groups. **Deletions**: after the write beats before it, after the commit beats within it, and a second one helps only if it
-# comes later than the slowest reader. **Writing the value**: in the transaction it is the worst of all, because a rollback leaves
-# what never was; on commit it is as good as a deletion, and with readers that `add` it is right, until two writers meet. **Locks**: a reader
+# comes later than the slowest reader. **Writing the value**: in the transaction it is as bad as a deletion there, and a rollback
+# leaves what never was; on commit it is as good as a deletion, and with readers that `add` it is right, until two writers meet. **Locks**: a reader
 # that holds the row's lock while it stores cannot be overtaken, and misses wait for each other. **Generations and leases** take
 # the right to store from whoever read too early: they are the next two notebooks' business.
 #
