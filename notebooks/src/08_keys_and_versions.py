@@ -1,0 +1,419 @@
+# minutes: 30, 65
+# %% [markdown]
+# # Name an entry so that you can let it go
+#
+# {{header}}
+#
+# July 2019: one morning the Redis of CommCare HQ, a Django site, answers with errors. Its slow log names a command, `KEYS *cas_reach_data*`,
+# that ran for more than ten seconds. A daily task looked through everything for what it had to invalidate. The title of the mend begins:
+# "No need to bust keys that are never cached"
+# ([dimagi/commcare-hq, pull request 24777](https://github.com/dimagi/commcare-hq/pull/24777)).
+#
+# **You will see** five entries searched for among a hundred thousand, then let go without a search, and "stale in 3 of 20" become 0 of 35.
+# **You will learn** what belongs into a key, how to find what belongs together, and how a number in the name invalidates it at once.
+# **You need** notebooks `05_low_level` and `07_events`, or to know `get_or_set` and `on_commit`.
+#
+# New on the bench: `ask_all` asks questions through the cache and says which answers are right; `crowd(n)` fills the cache with
+# the entries of other people.
+
+# %%
+import pandas as pd
+from django.core.cache import cache
+from django.db import transaction
+from IPython.display import display
+from tutorial_project.lab import boot, check, draw, explore, predict, quiz, reveal
+
+lab = boot("08_keys_and_versions")
+lab
+
+# %% [markdown]
+# Two questions on notebook 06, before anything new.
+
+# %%
+quiz("08.1")
+
+# %%
+quiz("08.2")
+
+# %% [markdown]
+# ## One price changes, and everything goes · minute 3
+#
+# Notebook `07` deletes the keys that a change has touched. Somebody must know which those are. Whoever does not can be safe in another
+# way: at any change of a product, forget everything. An evening in the shop, thinned: every change that somebody makes to a
+# product, and every eightieth of the other requests.
+
+# %%
+day = lab.traffic(5000, "20:00")
+changes = day["path"].str.contains("/price/|/review/")
+evening = day[changes | (day.index % 80 == 0)]
+print(f"{len(evening)} requests, {changes.sum()} of them change a product")
+
+# %% [markdown]
+# `forgetting` connects a receiver to Django's signals for the length of a block. The shop keeps the answers of six selectors.
+
+# %%
+from contextlib import contextmanager
+
+from django.db.models.signals import post_save
+from tutorial_project.shop.models import Product, Review
+
+KEPT = ["navigation", "permission_set", "popular_products", "product_detail", "product_reviews", "related_products"]
+
+
+@contextmanager
+def forgetting(receiver):
+    for model in (Product, Review):
+        post_save.connect(receiver, sender=model)
+    try:
+        yield
+    finally:
+        for model in (Product, Review):
+            post_save.disconnect(receiver, sender=model)
+
+
+# %%
+def forget_everything(instance, **kwargs):
+    transaction.on_commit(lab.empty_cache)
+
+
+lab.keep(*KEPT)
+with forgetting(forget_everything):
+    before = lab.replay(evening)
+lab.scoreboard(forget_everything=before)
+
+# %% [markdown]
+# The menu has not changed all evening, and yet look at its hit ratio. It fell with each price. What we want is to forget one product and
+# keep the rest. For that its entries must be **told apart** from all others, **found**, and **let go**. Three ideas, in this order.
+#
+# ## Two questions, one name · minute 5
+#
+# A label with a product's name and price, in the reader's language and currency. Asking for the rate is slow, so the label is kept:
+
+# %%
+from django.http import HttpResponse
+from django.utils import translation
+from tutorial_project.shop import kept
+from tutorial_project.shop.visitor import chosen_currency
+
+
+def label(pk, currency, language):
+    product = Product.objects.get(pk=pk)
+    price = product.price if currency == "EUR" else product.price * kept.exchange_rate(currency)
+    with translation.override(language):
+        return f"{product.name}: {price:.2f} {currency}"
+
+
+def label_view(request, pk):
+    asked = (pk, chosen_currency(request), translation.get_language())
+    return HttpResponse(cache.get_or_set(f"product:{pk}:label", lambda: label(*asked), 600))
+
+
+url = lab.mount("label/<int:pk>/", label_view).replace("<int:pk>", "42")
+
+# %% [markdown]
+# Mira's profile asks for pounds, Alice's for euros, Clara's is German. They open it in this order.
+
+# %%
+predict("08.label", "In which currency is the price that Alice reads?", ["EUR", "GBP"])
+
+# %% tags=["claim:K1", "answer"]
+read = {who: lab.visit(url, who).text for who in ("mira.baker10", "alice", "clara")}
+reveal("08.label", read["alice"][-3:])
+read
+
+# %% [markdown]
+# **What just happened.** Three questions, one key, and the first answer for all. The key says *which product*. The answer also depends on
+# the currency and the language. What is missing from a key is not an error: it is a hit.
+#
+# How do you find what is missing? Ask in every way that you know of, and compare. Two products, three currencies, two languages, and
+# two readers: `ask_all` asks these 24 questions through the cache, with five keys to choose from.
+
+# %%
+from itertools import product as combinations
+
+from tutorial_project.lab.collisions import ask_all, random_parts
+
+questions = list(combinations((42, 421), ("EUR", "GBP", "USD"), ("en", "de"), ("alice", "bob")))
+names = {
+    "product": lambda pk, currency, language, who: f"product:{pk}:label",
+    "product, currency": lambda pk, currency, language, who: f"product:{pk}:label:{currency}",
+    "product, language": lambda pk, currency, language, who: f"product:{pk}:label:{language}",
+    "product, currency, language": lambda pk, currency, language, who: f"product:{pk}:label:{currency}:{language}",
+    "all that, and who reads": lambda pk, currency, language, who: f"product:{pk}:label:{currency}:{language}:{who}",
+}
+
+
+# %% tags=["claim:K1", "answer"]
+def measured(name):
+    lab.empty_cache()
+    asked = ask_all(name, lambda pk, currency, language, who: label(pk, currency, language), questions)
+    return [asked["key"].nunique(), asked["hit"].sum(), (~asked["right"]).sum()]
+
+
+columns = ["entries", "hits", "wrong answers"]
+pd.DataFrame({name: measured(key) for name, key in names.items()}, index=columns).T
+
+# %% [markdown]
+# Read the last column first: only the last two rows are right. Then the middle one: the last row is right and never hits, for it tells
+# readers apart who are shown the same. The row above it is what a key should be: **all that varies the answer, and nothing else**.
+#
+# ### All that varies, and still one name
+#
+# Now a key with two texts that readers type: the words they search for, and a tag. Both are in the key.
+
+# %% tags=["claim:K1", "answer"]
+def joined(words, tag):
+    return f"search:{words}:{tag}"
+
+
+print(joined("oak:desk", "lamp"), "and", joined("oak", "desk:lamp"))
+
+# %% [markdown]
+# A part that holds the colon moves the border. (Django had the same in its own keys, until
+# [a change of June 2026](https://github.com/django/django/pull/21516); Deeper shows it.) The function `key` of
+# `tutorial_project/caching/keys.py` escapes what it puts between the parts, and takes what varies the answer by its name:
+
+# %% tags=["claim:K1", "answer"]
+from tutorial_project.caching.keys import key
+
+print(key("search", "oak:desk", "lamp"), "and", key("search", "oak", "desk:lamp"))
+print(key("product", 42, "label", currency="GBP", language="de"))
+
+# %% [markdown]
+# Five hundred pairs of short texts, drawn at random from letters, colons and percent signs. Each pair is a question, asked through the cache.
+
+# %%
+predict("08.collide", "With the joined key, how many of 500 get the answer to another one's question?", [0, 4, 40, 400])
+
+# %% tags=["claim:K1", "answer"]
+pairs = random_parts(500)
+wrong = {}
+for how in (joined, lambda words, tag: key("search", words, tag)):
+    lab.empty_cache()
+    wrong[how.__name__] = int((~ask_all(how, lambda words, tag: [words, tag], pairs)["right"]).sum())
+reveal("08.collide", wrong["joined"])
+print(f"wrong answers: {wrong['joined']} with the joined key, {wrong['<lambda>']} with key()")
+
+# %% [markdown]
+# Nobody is shared by accident, either. An identity that is missing does not become a word in the key:
+
+# %% tags=["claim:K1", "answer"]
+print(f"dashboard:{None}")
+try:
+    key("dashboard", tenant=None)
+except TypeError as error:
+    print(error)
+
+# %% [markdown]
+# > **Keep this.** A key is a sentence: what it is, of which thing, for whom. Each part is framed, and nothing that varies the answer is left out.
+#
+# ### Play with it
+#
+# Other separators, other texts. Is there a separator that helps without escaping?
+
+# %% tags=["knobs"]
+separator = "|"
+
+lists = [tuple(text.replace("a", separator) for text in pair) for pair in pairs]
+asked = ask_all(lambda *parts: separator.join(["play", *parts]), lambda *parts: list(parts), lists)
+print(f"{(~asked['right']).sum()} of {len(asked)} answers are wrong")
+
+# %% [markdown]
+# A rarer one makes collisions rarer, on the day it was chosen. Whoever writes the texts may know it too.
+#
+# ## Everything of product 42 · minute 12
+#
+# Product 42 has many entries by now, or will have: its details, its reviews, labels in each currency and language. All their keys begin
+# with the same two parts, `product` and `42`. That is a **namespace**: the entity first, then which one, then what of it.
+
+# %%
+from tutorial_project.caching.listing import delete_below, keys_below
+
+
+def fill():
+    lab.empty_cache()
+    for pk in (4, 42, 421):
+        cache.set(key("product", pk, "detail"), pk, 600)
+        for currency, language in combinations(("EUR", "GBP"), ("en", "de")):
+            cache.set(key("product", pk, "label", currency=currency, language=language), pk, 600)
+    cache.set(key("product", "4*", "note"), "a number, as somebody typed it", 600)
+
+
+# %% [markdown]
+# `keys_below` lists what lies below a key, `delete_below` deletes it. Look at what is *not* in the list.
+
+# %% tags=["claim:K2", "answer"]
+fill()
+keys_below(key("product", 42))
+
+
+# %% tags=["claim:K2", "answer"]
+def held():
+    return {pk: len(keys_below(key("product", pk))) for pk in (4, 42, 421, "4*")}
+
+
+held_before, deleted, held_after = held(), delete_below(key("product", 42)), held()
+print(f"deleted: {deleted.keys}")
+pd.DataFrame({"before": held_before, "after": held_after}).T
+
+# %% [markdown]
+# **What just happened.** Five entries of 42 are gone, and nobody else's. Redis has no folders. It was asked for all keys that fit a
+# pattern. The pattern that people write by hand is a little shorter, and takes a little more:
+
+# %%
+predict("08.pattern", "Of how many products does the pattern product:42* find entries?", [1, 2, 3])
+
+
+# %% tags=["claim:K2", "answer"]
+def owners(pattern):
+    found = cache._cache.get_client().scan_iter(cache.make_key(pattern))
+    return sorted({name.decode().split(":")[3] for name in found})
+
+
+fill()
+reveal("08.pattern", len(owners("product:42*")))
+for pattern in ("product:42:*", "product:42*", "product:4*:*"):
+    print(f"{pattern:14} finds entries of {', '.join(owners(pattern))}")
+
+# %% [markdown]
+# Without the colon at its end, 42 is the beginning of 421. And a star in somebody's text is a star to the server: whoever forgets the
+# product called "4*" by the third pattern forgets every product here. `delete_below` closes the border and escapes the star:
+
+# %% tags=["claim:K2", "answer"]
+fill()
+delete_below(key("product", "4*"))
+held()
+
+# %% [markdown]
+# > **Keep this.** The entity, which one, what of it: so everything of one thing can be found. Close the border, and escape the star.
+#
+# ## Let go without a search · minute 16
+#
+# How did the server find them? By looking at every key it has, whoever's it is. `KEYS` does so in one go, and nobody else is answered
+# meanwhile: that was the incident. `SCAN`, used here, takes portions, a round trip each. But there is a way without a search: put a
+# word into the name, and change the word.
+
+# %% tags=["claim:K3", "answer"]
+from tutorial_project.caching.generations import Namespace
+
+lab.empty_cache()
+product = Namespace("product", 42)
+product.get_or_set("detail", lambda: "what it costs today", 600)
+word = product.generation()
+print(product.list()[0].replace(word, "<the word>"))
+
+# %% [markdown]
+# The word is the **generation** of product 42, eleven random letters, in an entry of its own. `get_or_set` reads it first and puts it into the
+# key. `bump()` stores another word. Nothing is deleted; nobody asks for the old names any more:
+
+# %% tags=["claim:K3", "answer"]
+for what in ("reviews", "related", "label"):
+    product.get_or_set(what, lambda: "as of today", 600)
+listed = len(product.list())
+with lab.meter() as reading:
+    product.bump()
+again = product.get_or_set("detail", lambda: "what it costs tomorrow", 600)
+print(f"in reach: {listed} entries; a bump: {reading.trips['default']} round trip; then {len(product.list())}: {again!r}")
+
+# %% [markdown]
+# Now both ways, in a crowd: a thousand, ten thousand, a hundred thousand entries of other things lie beside the five. (With fakeredis in
+# the server's place, a tenth of each.) The search takes ten keys a portion, which is what Redis does if you say nothing.
+
+# %%
+predict("08.scan", "A hundred times as many other entries: how many times the round trips of the search?", [1, 10, 100])
+
+# %% tags=["nbval-ignore-output"] why="milliseconds, and how many SCANs a server needs"
+from time import perf_counter
+
+from tutorial_project.lab.crowd import crowd, sizes
+
+searched, bumped = {}, {}
+for entries in sizes():
+    lab.empty_cache()
+    crowd(entries)
+    for what in range(5):
+        product.get_or_set(what, lambda: 42, 600)
+    with lab.meter() as bump:
+        product.bump()
+    started = perf_counter()
+    search = delete_below(key("product", 42), count=10)
+    searched[entries] = (search.scans + search.deletes, 1000 * (perf_counter() - started))
+    bumped[entries] = (bump.trips["default"], 1000 * bump.seconds)
+lab.empty_cache()
+pd.DataFrame({"search: round trips, ms": searched, "bump: round trips, ms": bumped})
+
+# %% [markdown]
+# Both axes of the picture grow tenfold from one mark to the next. Look at how the two lines run.
+
+# %% tags=["nbval-ignore-output"] why="milliseconds"
+times = {"search and delete": searched, "bump": bumped}
+curves = {name: (list(costs), [ms for trips, ms in costs.values()]) for name, costs in times.items()}
+rises, stays = curves["search and delete"][1], curves["bump"][1]
+alt = f"to forget five entries takes {rises[0]:.0f} to {rises[-1]:,.0f} ms by search, {max(stays):.1f} or less by bump"
+draw.lines(curves, alt, xscale="log", yscale="log", xlabel="entries on the server", ylabel="milliseconds")
+
+# %% tags=["claim:K3", "answer"]
+trips = [trips for trips, ms in searched.values()]
+reveal("08.scan", min([1, 10, 100], key=lambda guess: abs(guess - trips[-1] / trips[0])))
+print(f"ten times the entries, at least 5 times the trips: {all(b > 5 * a for a, b in zip(trips, trips[1:]))}")
+print(f"round trips of a bump: {[trips for trips, ms in bumped.values()]}")
+print(f"in the largest crowd the bump takes less than a tenth of the time: {stays[-1] < rises[-1] / 10}")
+
+# %% [markdown]
+# **What just happened.** The search looked at everything to find five. The bump wrote one word, however many entries hang on it, and
+# whether or not anybody knows which they are. Its price is on the other side: a reader asks twice, for the word and for the value.
+# And the five old entries still lie there. *Deeper* weighs both.
+#
+# > **Keep this.** Deleting needs the list of names. Bumping needs one, and makes all the others meaningless.
+#
+# ### Play with it
+#
+# Larger portions: fewer round trips, and each keeps the server busy for longer. It looks at as many keys as before.
+
+# %% tags=["knobs"]
+portion = 1000
+
+crowd(sizes()[-1])
+search = delete_below(key("product", 42), count=portion)
+lab.empty_cache()
+print(f"less than a tenth of the round trips: {search.scans < trips[-1] / 10}")
+
+# %% [markdown]
+# ## The word before the row · minute 22
+#
+# Notebook `07` ended at 3 of 20: on_commit deletes at the right moment, and a reader who has read the old row *before* stores it
+# *afterwards*. Here is that again. `explore` runs a reader and a writer in every order there is, over the real database.
+
+# %%
+product = Namespace("product", 42)
+
+
+def given():
+    Product.objects.filter(pk=42).update(price=10)
+    product.generation()  # there is one before anybody comes
+
+
+def price():
+    return Product.objects.values_list("price", flat=True).get(pk=42)
+
+
+def change(forget):
+    with transaction.atomic():
+        Product.objects.filter(pk=42).update(price=20)
+        forget()
+
+
+# %% tags=["answer"]
+def reader():
+    return cache.get_or_set("price", price, 600)
+
+
+def writer():
+    change(lambda: transaction.on_commit(lambda: cache.delete("price")))
+
+
+def stale(end):
+    return reader() != price()
+
+
+explore(reader, writer, given=given, never=stale)
