@@ -158,3 +158,8 @@ def _thread_limit(seconds: float) -> Iterator[None]:
         watch.join()
         # An exception put in at the last moment and not yet raised is taken back.
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(identity), None)
+
+
+def in_another_stack(function: Callable[[], T]) -> T:
+    """What `function()` returns, on a stack of its own (a greenlet's): let the limits of this thread strike there too."""
+    return _limited(function)

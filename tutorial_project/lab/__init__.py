@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from .backends import backend as backend
     from .booting import boot as boot
     from .checkup import doctor as doctor
+    from .exploring import clock as clock
+    from .exploring import explore as explore
     from .judging import check as check
     from .predictions import predict as predict
     from .predictions import reveal as reveal
@@ -20,7 +22,9 @@ _WHERE = {
     "backend": "backends",
     "boot": "booting",
     "check": "judging",
+    "clock": "exploring",
     "doctor": "checkup",
+    "explore": "exploring",
     "my_surprises": "progress_page",
     "predict": "predictions",
     "progress": "progress_page",
