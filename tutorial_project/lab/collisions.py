@@ -1,4 +1,4 @@
-"""Do two questions share a key? Every question is asked through the cache, and its answer held against the right one."""
+"""Do two questions share a key? Every question is asked through the cache, its answer held against the right one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _noted(computed: list[Any], value: Any) -> Any:
 
 
 def random_parts(lists: int, seed: int = 1) -> list[tuple[str, ...]]:
-    """So many different pairs of texts, drawn at random. They are short, so that they often come close to each other."""
+    """So many different pairs of texts, drawn at random. They are short, so that they often come close."""
     draw = Random(seed)
     found: dict[tuple[str, ...], None] = {}
     while len(found) < lists:

@@ -62,7 +62,10 @@ def met(asked: Question, other: Question) -> str:
     (words, tag, language), (words_2, tag_2, language_2) = asked, other
     told = f"{asked} gets the answer to {other}: "
     if (words, tag) == (words_2, tag_2):
-        return told + f"what is right in {language_2!r} is wrong in {language!r}. What varies the answer goes into the key."
+        return (
+            told
+            + f"what is right in {language_2!r} is wrong in {language!r}. What varies the answer goes into the key."
+        )
     if (words, tag) == (tag_2, words_2):
         return told + "the same two texts, the other way round. A key must tell which is the words and which the tag."
     if words + tag == words_2 + tag_2:
