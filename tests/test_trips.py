@@ -1,5 +1,6 @@
 """Round trips: how often the cache itself was asked, and which calls are parts of another."""
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ from django.core.cache import cache, caches
 
 from real_shop import fresh_lab, running_lab  # noqa: F401
 from test_metering import calls_of
-from tutorial_project.caching.metering import counting
+from tutorial_project.caching import atomic, leases
+from tutorial_project.caching.metering import Use, counting
 
 pytestmark = pytest.mark.usefixtures("lab")
 
@@ -56,6 +58,20 @@ def test_a_trip_is_a_round_trip_to_the_server_but_an_incr_is_two(
     with counting() as counted:
         call()
     assert (counted.trips, len(packets)) == ({"default": trips}, sent)
+
+
+def test_an_atomic_step_is_one_call_and_one_round_trip(packets: list[int]) -> None:
+    leases.get_or_compute("warm", lambda: "the scripts are sent", 60)
+    packets.clear()
+    with counting() as counted:
+        for _ in range(2):
+            leases.get_or_compute("product:42:detail", lambda: "soup", 60)
+        atomic.acquire("product:42:lock", "a", 10)
+        atomic.renew("product:42:lock", "a", 10)
+        atomic.release("product:42:lock", "a")
+    assert counted.operations == {"acquire": 3, "commit": 1, "renew": 1, "release": 1}
+    assert (counted.trips, len(packets)) == ({"default": 6}, 6)
+    assert counted.uses["product:detail"] == Use(hits=1, misses=1, bytes=2 * len(pickle.dumps("soup", 5)))
 
 
 def test_trips_are_counted_by_alias_and_only_inside_the_block() -> None:

@@ -158,6 +158,8 @@ def _watch_cache(cache: BaseCache, alias: str) -> BaseCache:
         method = getattr(cache, operation)
         if not hasattr(method, "metered"):
             setattr(cache, operation, _metered_call(method, operation, alias))
+    # For steps that are no method of the cache, such as those of `atomic.py`.
+    cache.metered_step = functools.partial(_metered_call, alias=alias)  # type: ignore[attr-defined]
     with suppress(ImportError):  # a backend whose library is missing says so itself when it is used
         client: Any = getattr(cache, "_cache", None)
         if hasattr(client, "_serializer") and not isinstance(client._serializer, Weighing):
@@ -223,6 +225,15 @@ def _set(method: Any, frame: Frame, key: str, value: Any, *args: Any, **kwargs: 
     return method(key, value, *args, **kwargs), (), (), {str(key): value}
 
 
+def _acquire(method: Any, frame: Frame, key: str, *args: Any) -> _Reading:
+    leased, name = method(key, *args), str(key)
+    return (leased, (name,), (), {name: leased.value}) if leased.hit else (leased, (), (name,), {})
+
+
+def _commit(method: Any, frame: Frame, key: str, token: str, value: Any, timeout: Any, into: str) -> _Reading:
+    return method(key, token, value, timeout, into), (), (), {into: value}
+
+
 def _set_many(method: Any, frame: Frame, data: Mapping[str, Any], *args: Any, **kwargs: Any) -> _Reading:
     return method(data, *args, **kwargs), (), (), _named(data)
 
@@ -237,7 +248,7 @@ def _other(method: Any, frame: Frame, *args: Any, **kwargs: Any) -> _Reading:
 
 _READERS: dict[str, Callable[..., _Reading]] = {
     **{"get": _get, "get_many": _get_many, "get_or_set": _get_or_set},
-    **{"set": _set, "add": _set, "set_many": _set_many},
+    **{"set": _set, "add": _set, "set_many": _set_many, "acquire": _acquire, "commit": _commit},
 }
 
 
