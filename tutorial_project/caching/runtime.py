@@ -62,7 +62,8 @@ class Runtime:
         threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
 
 
-_in_force: ContextVar[Runtime] = ContextVar("runtime", default=Runtime())
+_PRODUCTION = Runtime()
+_in_force: ContextVar[Runtime] = ContextVar("runtime", default=_PRODUCTION)
 
 
 def current() -> Runtime:

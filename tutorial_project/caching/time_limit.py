@@ -161,5 +161,5 @@ def _thread_limit(seconds: float) -> Iterator[None]:
 
 
 def in_another_stack(function: Callable[[], T]) -> T:
-    """What `function()` returns, on a stack of its own (a greenlet's): let the limits of this thread strike there too."""
+    """What `function()` returns, on a stack of its own (a greenlet's): this thread's limits strike there too."""
     return _limited(function)

@@ -5,22 +5,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import draw as draw
+    from .arrivals import bursts as bursts
     from .backends import backend as backend
     from .booting import boot as boot
     from .checkup import doctor as doctor
     from .exploring import clock as clock
     from .exploring import explore as explore
     from .judging import check as check
+    from .origin import Origin as Origin
     from .predictions import predict as predict
     from .predictions import reveal as reveal
     from .progress_page import my_surprises as my_surprises
     from .progress_page import progress as progress
     from .quizzes import quiz as quiz
+    from .simulating import simulate as simulate
     from .starting_over import reset as reset
 
 _WHERE = {
+    "Origin": "origin",
     "backend": "backends",
     "boot": "booting",
+    "bursts": "arrivals",
     "check": "judging",
     "clock": "exploring",
     "doctor": "checkup",
@@ -31,6 +36,7 @@ _WHERE = {
     "quiz": "quizzes",
     "reset": "starting_over",
     "reveal": "predictions",
+    "simulate": "simulating",
 }
 
 

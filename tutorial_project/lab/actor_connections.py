@@ -3,8 +3,8 @@
 Actors that shared one connection would share its transaction: an order's count would be wrong, without any error.
 BEGIN and the step after it are one step: nobody else can tell them apart. SAVEPOINTs are no steps.
 
-SQLite and PostgreSQL would let a second writer wait. Here it would wait for an actor on its own thread, for ever, so the
-scheduler asks first: a write is a step that can be taken only while nobody else is in a transaction that has written.
+SQLite and PostgreSQL would let a second writer wait. Here it would wait for an actor on its own thread, for ever. So
+the scheduler asks first: a write can be taken only while nobody else is in a transaction that has written.
 Limit: PostgreSQL locks rows; two transactions that write different rows at once are not among the orders there.
 """
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .scheduler import Orders
 
 _READS = re.compile(r"\s*\(?\s*(SELECT|VALUES|EXPLAIN|PRAGMA|SHOW)\b(?!.*\bFOR\b.*\b(UPDATE|SHARE)\b)", re.I | re.S)
-_NO_STEP = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO|PRAGMA|SET )", re.I)
+# A plain BEGIN takes no lock: it does nothing that anybody could see.
+_NO_STEP = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO|PRAGMA|SET |BEGIN$|BEGIN DEFERRED$)", re.I)
 _TABLE = re.compile(r'\b(?:FROM|INTO|UPDATE|JOIN)\s+"?([\w.]+)', re.I)
 
 
@@ -55,7 +56,7 @@ class ActorConnections:
             connection.close()
 
     def _stepped(self, alias: str) -> Any:
-        connection = connections.create_connection(alias)
+        connection: Any = connections.create_connection(alias)
         connection.execute_wrappers.append(self._before_statement)
         connection._commit = self._then_ended(connection._commit, "COMMIT")
         connection._rollback = self._then_ended(connection._rollback, "ROLLBACK")
@@ -66,10 +67,7 @@ class ActorConnections:
     ) -> Any:
         if not _NO_STEP.match(sql):
             begins = sql.startswith("BEGIN")
-            if sql == "BEGIN" or sql == "BEGIN DEFERRED":
-                pass  # takes no lock, so it does nothing that anybody could see
-            else:
-                self._scheduler.database_call(described(sql), writes=not _READS.match(sql), begins=begins)  # type: ignore[union-attr]
+            self._scheduler.database_call(described(sql), writes=not _READS.match(sql), begins=begins)  # type: ignore[union-attr]
         return execute(sql, params, many, context)
 
     def _then_ended(self, end: Callable[[], None], name: str) -> Callable[[], None]:

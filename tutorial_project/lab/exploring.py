@@ -98,8 +98,9 @@ def explore(
     is a function without arguments and has a database connection of its own. `given()` puts the database and the cache
     into their first state before each order; the cache starts empty. `never(end)` says whether an order ended badly: it
     gets an `End`, may look into cache and database, and its name is the word in the report.
-    At most `schedules` orders are run, and none in which more than `preemptions` times an actor is interrupted that could
-    have gone on; the result says so. Time is virtual: it stands still unless everybody sleeps, or `clock` moves it.
+    At most `schedules` orders are run, and none in which an actor that could have gone on is interrupted more than
+    `preemptions` times; the result says so. Time is virtual: it stands still unless everybody sleeps, or `clock` moves
+    it.
 
     Returns a `Found`. Raises LabError where an actor raises (other than `may_raise`), does not end, really sleeps or
     starts a thread, and where the actors wait for each other.

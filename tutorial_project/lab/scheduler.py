@@ -4,7 +4,8 @@ Each request is an actor: a greenlet, which can be left in the middle of any fun
 call to the cache or the database an actor stops and the scheduler decides who goes on. It decides in one of two ways:
 
 - `Orders` (behind `explore`) takes the order it is told. Whoever tells it all orders sees everything that can happen.
-- `Traffic` (behind `simulate`) goes by the clock: a call takes its time, and who is due first goes on first.
+- `DiscreteEvents` (behind `simulate`, in `discrete_events.py`) goes by the clock: a call takes its time, and whoever is
+  due first goes on first.
 
 The code of the actors is the shop's own, over Django's own cache class. It reaches the scheduler through three doors:
 the cache (`stepped_cache.py`), its database connection (`actor_connections.py`), and `caching.runtime`.
@@ -16,7 +17,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from typing import Any, NoReturn
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -27,7 +27,6 @@ from .actor_connections import ActorConnections
 from .errors import LabError
 
 STEPS = 500  # of one order: nobody explores more
-AFTERWARDS = 3600.0  # virtual seconds that a simulated request may go on for, after the last has arrived
 
 
 @dataclass(slots=True)

@@ -82,7 +82,7 @@ class SteppedCache(LocMemCache):
         self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> list[Any]:
         with self.exclusively("set_many", *data):
-            return super().set_many(data, timeout, version)
+            return super().set_many(dict(data), timeout, version)
 
     def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
         keys = list(keys)

@@ -1,8 +1,9 @@
 """The virtual clock: while a scheduler runs, its thread reads the scheduler's time, and may neither sleep nor thread.
 
 `time.time`, `time.monotonic` and `time.perf_counter` answer with the scheduler's seconds, so Django's cache classes,
-which ask `time.time()`, expire entries by it. `time.sleep` and `Thread.start` are refused to an actor, with what to use
-instead: a real sleep would hold up everybody, and a thread would run outside the schedule. Other threads notice nothing.
+which ask `time.time()`, expire entries by it. `time.sleep` and `Thread.start` are refused to an actor, with what to
+use instead: a real sleep would hold up everybody, and a thread would run outside the schedule. Other threads notice
+nothing.
 Limit: `datetime.now()` and names bound before (`from time import time`) go on reading the wall clock.
 """
 
