@@ -20,8 +20,9 @@ from django.db import connections
 from ..caching import runtime
 from ..caching.time_limit import TimeUp, within
 from . import sequence, stepped_cache, virtual_time
+from .actors import Step
 from .errors import LabError
-from .scheduler import Orders, Step
+from .scheduler import Orders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ class Found:
 
     word: str
     actors: list[str]
-    rows: list[tuple[str, int, int, bool]] = field(default_factory=list)
+    rows: list[tuple[tuple[str, ...], int, bool]] = field(default_factory=list)
     bad: int = 0
     bound: str = ""
     shortest: list[Step] = field(default_factory=list)
@@ -65,15 +66,23 @@ class Found:
         """A row an order: `order` (who took each step), `steps`, `changes` (of actor), `bad`."""
         import pandas as pd
 
-        return pd.DataFrame(self.rows, columns=["order", "steps", "changes", "bad"])
+        rows = [(" ".join(order), len(order), changes, bad) for order, changes, bad in self.rows]
+        return pd.DataFrame(rows, columns=["order", "steps", "changes", "bad"])
+
+    @property
+    def wrong(self) -> int:
+        """The step of the shortest bad order (from 1) from which on every order ends badly; 0: there is no good one."""
+        taken = tuple(step.actor for step in self.shortest)
+        good = [order for order, _, bad in self.rows if not bad]
+        return next((n for n in range(len(taken) + 1) if all(order[:n] != taken[:n] for order in good)), 0)
 
     def table(self) -> pd.DataFrame:
-        """The steps of the shortest bad order: `step`, `actor`, `what`."""
+        """The steps of the shortest bad order: `step`, `actor`, `what`, `saw` (what the cache answered)."""
         return sequence.table(self.shortest)
 
     def figure(self) -> None:
         """Draw the shortest bad order as a sequence diagram. Raises LabError where none was bad."""
-        sequence.draw(self.shortest, self.actors, str(self), self.word)
+        sequence.sequence(self.shortest, self.actors, str(self), self.word, self.wrong)
 
     def __str__(self) -> str:
         if self.bound.startswith("the first"):
@@ -115,7 +124,7 @@ def explore(
     found = Found(_word(never), [name for name, _ in functions])
     orders = Orders(functions, preemptions)
     with ExitStack() as stack:
-        stack.enter_context(virtual_time.in_force(orders, seed=0))
+        stack.enter_context(virtual_time.in_force(orders))
         caches = stack.enter_context(stepped_cache.in_place(orders))
         stack.callback(_stopped, orders)
         _walk(orders, caches, found, given, never, schedules, may_raise)
@@ -150,13 +159,14 @@ def _walk(
     while True:
         for cache in caches:
             LocMemCache.clear(cache)
+        orders.draw_from(0)  # the same chance in each
         if given:
             given()
         chosen = _run(orders, told)
         end = _end(orders, may_raise)
         bad = bool(never and never(end))
         changes = sum(one.actor != other.actor for one, other in zip(end.steps, end.steps[1:], strict=False))
-        found.rows.append((" ".join(step.actor for step in end.steps), len(end.steps), changes, bad))
+        found.rows.append((tuple(step.actor for step in end.steps), changes, bad))
         found.bad += bad
         if bad and (best is None or (len(end.steps), changes) < best):
             best, found.shortest = (len(end.steps), changes), end.steps

@@ -13,30 +13,19 @@ the cache (`stepped_cache.py`), its database connection (`actor_connections.py`)
 
 from __future__ import annotations
 
-import sys
+import random
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
-from dataclasses import dataclass
+from random import Random
 from typing import Any, NoReturn
 
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent
 
 from ..caching import runtime
-from ..caching.time_limit import in_another_stack
 from .actor_connections import ActorConnections
+from .actors import Actor, Step, entering, unwinding
 from .errors import LabError
 
 STEPS = 500  # of one order: nobody explores more
-
-
-@dataclass(slots=True)
-class Step:
-    """What one actor did in one go: `what` it was, `where` ("cache", "database" or "clock"), and what it `saw`."""
-
-    actor: str
-    what: str
-    where: str = ""
-    saw: str = ""
 
 
 class Scheduler(runtime.Runtime):
@@ -44,13 +33,19 @@ class Scheduler(runtime.Runtime):
 
     def __init__(self) -> None:
         self.time = 0.0
-        self.exclusive: str | bool = False  # inside a block that is one step
+        self.exclusive = False  # inside a block that is one step
         self.stopping = False
         self.refused: LabError | None = None
         self.hub = getcurrent()
+        self.chance = Random(0)
 
     def now(self) -> float:
         return self.time
+
+    def draw_from(self, seed: object) -> None:
+        """Let `random` and `secrets` begin anew, from this seed."""
+        random.seed(repr(seed))
+        self.chance.seed(repr(seed))
 
     def inside(self) -> bool:
         """Whether the code that is running is an actor's."""
@@ -72,33 +67,8 @@ class Scheduler(runtime.Runtime):
     def cache_answer(self, answer: Any) -> None:
         """What the cache answered."""
 
-    def database_call(self, what: str, writes: bool = False, begins: bool = False, ends: bool = False) -> None:
+    def database_call(self, what: str, writes: bool = False, begins: bool = False) -> None:
         """An actor is about to ask the database."""
-
-
-class Actor:
-    """One request: its function, how far it is, and what it waits for."""
-
-    def __init__(self, name: str, function: Callable[[], Any], connections: ActorConnections, hub: greenlet) -> None:
-        self.name, self.function, self.connections = name, function, connections
-        self.next: Step | None = None  # the step it stops before
-        self.last: Step | None = None  # the step it is in
-        self.writes = self.begins = self.just_begun = False
-        self.wakes: float | None = None
-        self.until: Callable[[], bool] | None = None
-        self.answer = self.ended = False
-        self.returned: Any = None
-        self.raised: Exception | None = None
-        self.greenlet = greenlet(self._run, parent=hub)
-        self.greenlet.gr_context = copy_context()
-
-    def _run(self) -> None:
-        self.connections.use()
-        try:
-            self.returned = in_another_stack(self.function)
-        except Exception as error:
-            self.raised = error
-        self.ended = True
 
 
 class Orders(Scheduler):
@@ -215,7 +185,7 @@ class Orders(Scheduler):
     # What actors do, through their doors
 
     def cache_call(self, operation: str, *keys: Any) -> None:
-        self._step(" ".join([operation, *map(str, keys)]).strip(), "cache")
+        self._step(" ".join([operation or entering(), *map(str, keys)]), "cache")
 
     def cache_answer(self, answer: Any) -> None:
         if (actor := self.running) and actor.last:
@@ -223,8 +193,8 @@ class Orders(Scheduler):
             text = str(answer)
             actor.last.saw = text if plain and len(text) <= 16 else "a value"
 
-    def database_call(self, what: str, writes: bool = False, begins: bool = False, ends: bool = False) -> None:
-        if not self.inside() or _unwinding():
+    def database_call(self, what: str, writes: bool = False, begins: bool = False) -> None:
+        if not self.inside() or unwinding():
             return
         if self.exclusive:
             self.refuse(
@@ -250,12 +220,12 @@ class Orders(Scheduler):
     def _step(self, what: str, where: str, writes: bool = False) -> None:
         """A point: the actor stops here until it is chosen, and then does what it was about to do."""
         actor = self.running
-        if actor is None or self.stopping or _unwinding():
+        if actor is None or self.stopping or unwinding():
             return
-        if actor.last and (self.exclusive or actor.just_begun):  # part of the step it is in
-            if not isinstance(self.exclusive, str):
-                actor.last.what, actor.last.where = ", ".join(filter(None, (actor.last.what, what))), where
-            actor.just_begun = False
+        if self.exclusive and actor.last:  # inside a block that is one step
+            return
+        if actor.just_begun and actor.last:  # BEGIN, and what follows it
+            actor.last.what, actor.last.where, actor.just_begun = f"{actor.last.what}, {what}", where, False
             return
         if len(self.steps) >= STEPS:
             self.refuse(f"{self.who()} does not end: {STEPS} steps, the last was {what}. Does a loop wait for others?")
@@ -277,7 +247,7 @@ class Orders(Scheduler):
 
     def _rest(self, until: Callable[[], bool] | None, seconds: float) -> bool:
         actor = self.running
-        if actor is None or self.stopping or _unwinding():
+        if actor is None or self.stopping or unwinding():
             return bool(until and until())
         if self.exclusive:
             self.refuse(f"{self.who()} sleeps inside cache.exclusively(): nobody else could go on.")
@@ -290,9 +260,3 @@ class Orders(Scheduler):
     def spawn(self, function: Callable[[], object]) -> None:
         name = self.running.name if self.running else "given"
         self._add(f"{name}'s background", function)
-
-
-def _unwinding() -> bool:
-    """Whether the actor is being ended: by an interrupt, a time limit or `stop`. Its `finally` blocks must not stop."""
-    error = sys.exc_info()[1]
-    return error is not None and not isinstance(error, Exception)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from django.db import connections
 from greenlet import getcurrent
 
 from ..caching.time_limit import TimeUp, within
@@ -114,9 +115,12 @@ def simulate(
     rows: list[list[Any]] = []
     try:
         with ExitStack() as stack:
-            stack.enter_context(virtual_time.in_force(events, seed))
+            stack.enter_context(virtual_time.in_force(events))
             stack.enter_context(stepped_cache.in_place(events))
+            for alias in connections.settings:
+                stack.enter_context(connections[alias].execute_wrapper(_no_transaction(events)))
             stack.callback(_stopped, events)
+            events.draw_from(seed)
             if given:
                 given()
             for index, (function, of) in enumerate(streams.items()):
@@ -161,6 +165,15 @@ def _server(
         note(-1)
 
     return serve
+
+
+def _no_transaction(events: DiscreteEvents) -> Callable[..., Any]:
+    def call(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql.startswith(("BEGIN", "SAVEPOINT")) and events.inside():
+            events.refuse(f"{events.who()} begins a transaction. simulate() has its Origin; explore() runs the ORM.")
+        return execute(sql, *rest)
+
+    return call
 
 
 def _checked(streams: Any, seconds: float, keys: int) -> None:

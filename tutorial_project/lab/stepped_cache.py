@@ -20,6 +20,7 @@ from django.core.cache.backends.locmem import LocMemCache
 if TYPE_CHECKING:
     from .scheduler import Scheduler
 
+_MISSING = object()
 ROOM = 100_000  # entries; Django's own default of 300 would evict what an experiment is about
 
 
@@ -37,13 +38,17 @@ class SteppedCache(LocMemCache):
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         self._call("get", key)
-        value = super().get(key, default, version)
-        self._answer("nothing" if value is default else value)
+        value = super().get(key, _MISSING, version)
+        if value is _MISSING:
+            self._answer("nothing")
+            return default
+        self._answer(value)
         return value
 
     def set(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> None:
         self._call("set", key)
         super().set(key, value, timeout, version)
+        self._answer(value)
 
     def add(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         self._call("add", key)
@@ -93,13 +98,14 @@ class SteppedCache(LocMemCache):
     def exclusively(self, what: str = "", *keys: Any) -> Iterator[None]:
         """A block that is one step: one point on entering it and none inside, as a script on a cache server runs.
 
-        `what` names it in the diagram; without, the calls inside do. It may neither ask the database nor sleep.
+        `what` names it in the diagram; without, the function that enters it does. It may neither ask the database nor
+        sleep.
         """
         if self._scheduler.exclusive:  # one within another is part of it
             yield
             return
         self._call(what, *keys)
-        self._scheduler.exclusive = what or True
+        self._scheduler.exclusive = True
         try:
             yield
         finally:

@@ -4,11 +4,13 @@
 which ask `time.time()`, expire entries by it. `time.sleep` and `Thread.start` are refused to an actor, with what to
 use instead: a real sleep would hold up everybody, and a thread would run outside the schedule. Other threads notice
 nothing.
+`random`, `secrets` and `uuid.uuid4` draw from the scheduler's seed, so that a run is the same each time.
 Limit: `datetime.now()` and names bound before (`from time import time`) go on reading the wall clock.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -27,8 +29,8 @@ _one_at_a_time = threading.Lock()
 
 
 @contextmanager
-def in_force(scheduler: Scheduler, seed: object) -> Iterator[None]:
-    """The scheduler's time for this thread, and a `random` that draws from `seed`; everything is put back after it.
+def in_force(scheduler: Scheduler) -> Iterator[None]:
+    """The scheduler's time and chance for this thread; everything is put back after it.
 
     Raises LabError inside another run: the clock can only be moved by one.
     """
@@ -36,22 +38,24 @@ def in_force(scheduler: Scheduler, seed: object) -> Iterator[None]:
         raise LabError("One explore() or simulate() is running already: end it first, and call none inside another.")
     drawn = random.getstate()
     clocks = {name: getattr(time, name) for name in _CLOCKS}
+    urandom = os.urandom
     sleep, start = time.sleep, threading.Thread.start
     try:
         for name, clock in clocks.items():
             setattr(time, name, _virtual(clock, scheduler))
+        os.urandom = random._urandom = _seeded(urandom, scheduler)  # type: ignore[attr-defined]
         time.sleep = _refused(
             sleep, scheduler, "sleeps for real", "caching.runtime.sleep, which moves the virtual clock"
         )
         threading.Thread.start = _refused(  # type: ignore[method-assign]
             start, scheduler, "starts a thread", "caching.runtime.spawn, which adds an actor"
         )
-        random.seed(repr(seed))
         with runtime.using(scheduler):
             yield
     finally:
         for name, clock in clocks.items():
             setattr(time, name, clock)
+        os.urandom = random._urandom = urandom  # type: ignore[attr-defined]
         time.sleep = sleep
         threading.Thread.start = start  # type: ignore[method-assign]
         random.setstate(drawn)
@@ -65,6 +69,15 @@ def _virtual(clock: Callable[[], float], scheduler: Scheduler) -> Callable[[], f
         return scheduler.time if ident() == thread else clock()
 
     return read
+
+
+def _seeded(urandom: Callable[[int], bytes], scheduler: Scheduler) -> Callable[[int], bytes]:
+    thread, ident = threading.get_ident(), threading.get_ident
+
+    def draw(size: int, /) -> bytes:
+        return scheduler.chance.randbytes(size) if ident() == thread else urandom(size)
+
+    return draw
 
 
 def _refused(function: Callable[..., Any], scheduler: Scheduler, does: str, instead: str) -> Callable[..., Any]:
