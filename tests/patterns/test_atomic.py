@@ -1,6 +1,7 @@
 """The atomic steps, in local memory: whose a mark is, and that nobody comes between."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -45,7 +46,8 @@ class AtomicTests(SimpleTestCase):
         self.assertFalse(self.commit("a", "again"))
 
     def test_any_value_is_a_value_but_one_that_reads_like_a_mark(self) -> None:
-        for value in (None, False, 0, "", [], 42, {"a": 1}):
+        values: list[Any] = [None, False, 0, "", [], 42, {"a": 1}]
+        for value in values:
             with self.subTest(value=value):
                 self.cache.delete("menu")
                 self.acquire("a")
@@ -68,10 +70,9 @@ class AtomicTests(SimpleTestCase):
                     self.cache.delete("menu")
                     self.acquire("a")
                     change()
-                    before = self.cache.get("menu")
                     self.assertFalse(act())
                     self.assertFalse(release("menu", "a", cache=self.cache))
-                    self.assertEqual(self.cache.get("menu"), before)
+                    self.assertEqual(self.cache.get("menu"), "stew" if name == "replaced" else None)
 
     def test_a_mark_that_came_after_another_is_not_the_others(self) -> None:
         self.acquire("a")
@@ -117,18 +118,43 @@ class AtomicTests(SimpleTestCase):
     def test_one_of_many_threads_has_it(self) -> None:
         for _ in range(20):
             self.cache.clear()
-            together, won = threading.Barrier(8), []
+            self.assertEqual(self.at_once(lambda name: self.acquire(name).token).count(""), 7)
 
-            def run(name: str, together: threading.Barrier = together, won: list[str] = won) -> None:
-                together.wait()
-                won.extend([name] if self.acquire(name).token else [])
+    def test_nobody_comes_between_a_look_and_what_follows_it(self) -> None:
+        """A thread that is in the middle of a step is waited for, by whoever calls the cache itself too."""
+        in_the_middle, go_on = threading.Event(), threading.Event()
+        delete = self.cache._delete
 
-            threads = [threading.Thread(target=run, args=(str(n),)) for n in range(8)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            self.assertEqual(len(won), 1)
+        def slowly(name: str) -> bool:
+            if threading.current_thread() is committing:
+                in_the_middle.set()
+                go_on.wait(0.2)
+            return delete(name)
+
+        self.acquire("a")
+        committing = threading.Thread(target=self.commit, args=("a", "old"))
+        with mock.patch.object(self.cache, "_delete", slowly):
+            committing.start()
+            in_the_middle.wait(5)  # it has looked, and is about to store
+            self.cache.delete("menu")
+            go_on.set()
+            committing.join()
+        self.assertIsNone(self.cache.get("menu"))
+
+    def at_once(self, act: Callable[[str], str]) -> list[str]:
+        """What `act` returned to each of eight threads that began together."""
+        together, returned = threading.Barrier(8), []
+
+        def run(name: str) -> None:
+            together.wait()
+            returned.append(act(name))
+
+        threads = [threading.Thread(target=run, args=(str(n),)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return returned
 
     def test_a_cache_that_stores_nothing_leases_nothing(self) -> None:
         dummy = DummyCache("", {})

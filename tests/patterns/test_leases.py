@@ -31,7 +31,8 @@ class LeaseTests(SimpleTestCase):
         self.assertEqual(compute.call_count, 1)
 
     def test_none_and_whatever_is_false_are_values(self) -> None:
-        for value in (None, 0, "", [], False):
+        values: list[Any] = [None, 0, "", [], False]
+        for value in values:
             self.cache.clear()
             compute = mock.Mock(return_value=value)
             self.assertEqual([self.read(compute), self.read(compute)], [value] * 2)
