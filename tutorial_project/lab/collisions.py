@@ -30,7 +30,7 @@ def ask_all(
     for question in map(tuple, questions):
         computed: list[Any] = []
         key = name(*question)
-        got = cache.get_or_set(key, lambda q=question, c=computed: _noted(c, answer(*q)), seconds)  # type: ignore[misc]
+        got = cache.get_or_set(key, lambda q=question, c=computed: _noted(c, answer(*q)), seconds)
         rows.append((question, key, not computed, got, got == answer(*question)))
     if not rows:
         raise LabError("There is no question to ask: give a list of the arguments that your key is made of.")
