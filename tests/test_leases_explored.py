@@ -133,6 +133,23 @@ def test_a_step_is_one_point_with_a_name() -> None:
     assert found.shortest[1].where == "database"
 
 
+def test_the_limit_is_a_delete_that_never_comes_or_rows_that_only_the_writer_sees() -> None:
+    def killed_between_commit_and_delete() -> None:
+        Product.objects.filter(pk=1).update(price=NEW)
+
+    assert explore(reader, killed_between_commit_and_delete, given=fresh, never=stale).bad > 0
+
+    def reading_its_own_change_and_then_rolling_back() -> None:
+        with transaction.atomic():
+            Product.objects.filter(pk=1).update(price=NEW)
+            leases.forget_on_commit(KEY)
+            reader()
+            transaction.set_rollback(True)
+
+    found = explore(reading_its_own_change_and_then_rolling_back, given=fresh, never=stale)
+    assert str(found) == "stale in 1 of 1 order"
+
+
 # Generations
 
 

@@ -79,6 +79,18 @@ class Both(SimpleTestCase):
             seen = [product.get_or_set(part, lambda: "missing", 60, **identity) for part, identity in asked]
             self.assertEqual(seen, list(range(len(asked))))
 
+    def test_a_namespace_may_be_somebodys(self) -> None:
+        for mine in self.each("basket", user=7):
+            theirs = type(mine)("basket", cache=mine.cache, user=8)
+            for thing in (mine, theirs):
+                thing.get_or_set("total", giving(thing.name), 60)
+            theirs.bump()
+            self.assertEqual(mine.get_or_set("total", giving("new"), 60), "basket:user=7")
+            self.assertEqual(theirs.get_or_set("total", giving("new"), 60), "new")
+            self.assertEqual(mine.list(), [mine.key("total")])
+            with self.assertRaisesRegex(TypeError, "user: None says nothing"):
+                type(mine)("basket", user=None)
+
     def test_none_and_whatever_is_false_are_values(self) -> None:
         for product in self.each():
             for value in FALSE:

@@ -13,8 +13,8 @@ Guarantee: whoever asks after a bump that followed the commit gets what was read
 readers and writers fall. A generation that is lost costs computations and no correctness.
 Limit: it rests on that bump. A writer that dies between commit and bump, that is outside the ORM, or whose bump fails
 leaves the old values for their `timeout`. Compute from rows read after you asked, from the database that was written
-to: a replica that lags, or a transaction that took its picture of the rows before (SQLite's; MySQL's and REPEATABLE
-READ's too), reads old ones. Inside a transaction that has written, you would store for all what only you can see yet.
+to: a replica that lags, or a transaction whose snapshot is older (SQLite's, MySQL's by default, REPEATABLE READ), reads
+old ones. Inside a transaction that has written, you would store for all what only you can see yet.
 A hit costs two round trips. What a bump leaves behind takes room until its timeout or the server's eviction; `Stamped`
 pays one trip and leaves nothing behind.
 """
@@ -45,12 +45,12 @@ def new_generation() -> str:
 class Namespace:
     """All cached entries of one thing, such as `Namespace("product", 42)`: found, and invalidated, together.
 
-    `parts` are those of `keys.key`. The generation lives for `ttl` seconds, or for ever: less than its values, and they
-    are computed more often than they need be. `cache` may be any of Django's.
+    `parts` and `identity` are those of `keys.key`. The generation lives for `ttl` seconds, or for ever: less than its
+    values, and they are computed more often than they need be. `cache` may be any of Django's.
     """
 
-    def __init__(self, *parts: Any, cache: Any = default_cache, ttl: float | None = None) -> None:
-        self.name = keys.fitted(keys.key(*parts), NAME_ROOM)
+    def __init__(self, *parts: Any, cache: Any = default_cache, ttl: float | None = None, **identity: Any) -> None:
+        self.name = keys.fitted(keys.key(*parts, **identity), NAME_ROOM)
         self.cache = cache
         self.ttl = ttl
         # Nobody else's key looks like this: `keys.key` refuses an identity that is empty.

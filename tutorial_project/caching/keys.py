@@ -46,12 +46,9 @@ def key(*parts: Any, **identity: Any) -> str:
     """
     if not parts:
         raise TypeError("A key without parts names nothing: start with what the value is, as in key('menu').")
-    return fitted(":".join([framed(*parts), *(_named(name, identity[name]) for name in sorted(identity))]))
-
-
-def framed(*parts: Any) -> str:
-    """The parts as one text that no other parts give, escaped and with ":" between them; not shortened."""
-    return ":".join(_escaped(text_of(part)) for part in parts)
+    framed = [_escaped(_text_of(part)) for part in parts]
+    named = [_named(name, identity[name]) for name in sorted(identity)]
+    return fitted(":".join(framed + named))
 
 
 def fitted(text: str, room: int = ROOM) -> str:
@@ -62,7 +59,24 @@ def fitted(text: str, room: int = ROOM) -> str:
     return text[: room - len(HASHED) - len(digest)] + HASHED + digest
 
 
-def text_of(part: Any) -> str:
+def _named(name: str, value: Any) -> str:
+    """One part of an identity: "tenant=7"."""
+    if getattr(value, "is_anonymous", False) is True:
+        raise TypeError(f"{name}: nobody is signed in, and strangers must not share a user's key: give them another.")
+    if isinstance(value, Model):
+        if value.pk is None or value._state.adding:
+            raise ValueError(f"{name}: this {type(value).__name__} is not saved, so nothing tells it from another.")
+        value = value.pk
+    try:
+        text = _text_of(value)
+    except TypeError as refusal:
+        raise TypeError(f"{name}: {refusal}") from None
+    if not text:
+        raise ValueError(f"{name} is empty: whoever has none would share this key with all others who have none.")
+    return f"{_escaped(name)}={_escaped(text)}"
+
+
+def _text_of(part: Any) -> str:
     """How a part reads in a key, before it is escaped. Raises TypeError, which says what to give instead."""
     match part:
         case Promise():
@@ -78,23 +92,6 @@ def text_of(part: Any) -> str:
         case Decimal() | UUID():
             return str(part)
     raise TypeError(_refusal(part))
-
-
-def _named(name: str, value: Any) -> str:
-    """One part of an identity: "tenant=7"."""
-    if getattr(value, "is_anonymous", False) is True:
-        raise TypeError(f"{name}: nobody is signed in, and strangers must not share a user's key: give them another.")
-    if isinstance(value, Model):
-        if value.pk is None or value._state.adding:
-            raise ValueError(f"{name}: this {type(value).__name__} is not saved, so nothing tells it from another.")
-        value = value.pk
-    try:
-        text = text_of(value)
-    except TypeError as refusal:
-        raise TypeError(f"{name}: {refusal}") from None
-    if not text:
-        raise ValueError(f"{name} is empty: whoever has none would share this key with all others who have none.")
-    return f"{_escaped(name)}={_escaped(text)}"
 
 
 def _escaped(text: str) -> str:

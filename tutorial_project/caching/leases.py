@@ -12,8 +12,8 @@ readers and writers fall. A lease that is lost, to its time or to the server's, 
 One reader at a time holds the lease; others who miss compute for themselves, and store nothing.
 Limit: it rests on that delete. A writer that dies between commit and delete, that is outside the ORM, or whose delete
 fails leaves the old value for its `timeout`. Compute from rows read after you asked, from the database that was written
-to: a replica that lags, or a transaction that took its picture of the rows before (SQLite's; MySQL's and REPEATABLE
-READ's too), reads old ones. Inside a transaction that has written, you would store for all what only you can see yet.
+to: a replica that lags, or a transaction whose snapshot is older (SQLite's, MySQL's by default, REPEATABLE READ), reads
+old ones. Inside a transaction that has written, you would store for all what only you can see yet.
 What takes longer to compute than `lease` seconds is never stored. Read the key through this module alone: plain
 `cache.get` would hand out the mark. Needs Django's RedisCache, or LocMemCache in one process (`atomic.py`).
 """
