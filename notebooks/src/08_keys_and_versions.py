@@ -49,34 +49,51 @@ evening = day[changes | (day.index % 80 == 0)]
 print(f"{len(evening)} requests, {changes.sum()} of them change a product")
 
 # %% [markdown]
-# `forgetting` connects a receiver to Django's signals for the length of a block. The shop keeps the answers of five selectors.
+# The shop keeps five answers: the menu, permissions, the ranking, and of each product its details and its reviews. `get_or_set` says
+# how the last three are kept. `forgetting` connects a receiver to Django's signals for the length of a block.
 
 # %%
 from contextlib import contextmanager
 
 from django.db.models.signals import post_save
+from tutorial_project.shop import selectors
 from tutorial_project.shop.models import Product, Review
 
-KEPT = ["navigation", "permission_set", "popular_products", "product_detail", "product_reviews"]
+
+def keep(get_or_set):
+    def kept_answer(entity, ask):
+        def answer(*pk):
+            return get_or_set((*entity, *pk), ask.__name__, lambda: ask(*pk))
+
+        answer.__name__ = ask.__name__
+        return answer
+
+    lab.restore()
+    lab.keep("navigation", "permission_set")
+    lab.keep(kept_answer(["catalogue", "all"], selectors.popular_products))
+    lab.keep(kept_answer(["product"], selectors.product_detail), kept_answer(["product"], selectors.product_reviews))
 
 
+# %%
 @contextmanager
 def forgetting(receiver):
     for model in (Product, Review):
         post_save.connect(receiver, sender=model)
-    try:
-        yield
-    finally:
-        for model in (Product, Review):
-            post_save.disconnect(receiver, sender=model)
+    yield
+    for model in (Product, Review):
+        post_save.disconnect(receiver, sender=model)
 
 
 # %%
+def by_name(entity, what, ask):
+    return cache.get_or_set(":".join(map(str, (*entity, what))), ask, 600)
+
+
 def forget_everything(instance, **kwargs):
     transaction.on_commit(lab.empty_cache)
 
 
-lab.keep(*KEPT)
+keep(by_name)
 with forgetting(forget_everything):
     before = lab.replay(evening)
 lab.scoreboard(forget_everything=before)
@@ -520,46 +537,38 @@ quiz("08.4")
 #
 # The evening from the beginning. Each product has its namespace, and what is made of many products has one that any of them bumps.
 
-# %%
-from tutorial_project.shop import selectors
 
-lab.restore()
-
-
-def named(ask, entity):
-    def answer(*pk):
-        return Namespace(entity, *pk).get_or_set(ask.__name__, lambda: ask(*pk), 600)
-
-    answer.__name__ = ask.__name__
-    return answer
+# %% tags=["answer"]
+def by_word(entity, what, ask):
+    return Namespace(*entity).get_or_set(what, ask, 600)
 
 
 def forget_product(sender, instance, **kwargs):
     Namespace("product", instance.pk if sender is Product else instance.product_id).bump_on_commit()
     if sender is Product:
-        Namespace("catalogue").bump_on_commit()
+        Namespace("catalogue", "all").bump_on_commit()
 
 
-# %% tags=["answer"]
-lab.keep("navigation", "permission_set")
-lab.keep(named(selectors.product_detail, "product"), named(selectors.product_reviews, "product"))
-lab.keep(named(selectors.popular_products, "catalogue"))
+keep(by_word)
 with forgetting(forget_product):
     after = lab.replay(evening)
 lab.scoreboard(forget_everything=before, forget_one_product=after)
 
 # %% [markdown]
 # The same changes, and nothing that they left alone was forgotten. (The uses called `product` and `catalogue` are the look-ups of the words.)
-# Is it as fresh? Of each product that somebody opened: the price and the reviews as the cache has them, against the database.
+# Is it as fresh? Of each product that somebody opened: the price and the number of reviews, as the cache has them and as the database has.
+
 
 # %% tags=["answer"]
+def state(pk):
+    return selectors.product_detail(pk)["product"].price, len(selectors.product_reviews(pk))
+
+
 opened = evening["path"].str.extract(r"^/product/(\d+)/")[0].dropna().astype(int).unique().tolist()
-shown = [(selectors.product_detail(pk)["product"].price, len(selectors.product_reviews(pk))) for pk in opened]
+shown = [state(pk) for pk in opened]
 lab.restore()
-right = [(selectors.product_detail(pk)["product"].price, len(selectors.product_reviews(pk))) for pk in opened]
-print(
-    f"{len(opened)} products opened, {sum(a != b for a, b in zip(shown, right, strict=True))} of them shown as they were before"
-)
+old = [pk for pk, seen in zip(opened, shown, strict=True) if seen != state(pk)]
+print(f"{len(opened)} products opened, {len(old)} of them shown as they were before a change")
 
 # %% [markdown]
 # | | a key by `key()` | delete below a name | a generation |
