@@ -1,4 +1,4 @@
-"""What notebook 08 has on the bench: questions through the cache, a crowd of entries, readable words."""
+"""What notebook 08 has on the bench: questions through the cache, a crowd of entries, readable generations."""
 
 from types import SimpleNamespace
 
@@ -11,8 +11,8 @@ from tutorial_project.lab import collisions, crowd
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.exploring import Found
+from tutorial_project.lab.generation_names import readable
 from tutorial_project.lab.scheduler import Step
-from tutorial_project.lab.words import readable
 
 # Questions through the cache
 
@@ -65,7 +65,7 @@ def test_fakeredis_gets_a_tenth(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> No
         assert crowd.sizes() == (largest // 100, largest // 10, largest)
 
 
-# Readable words
+# Readable generations
 
 OLD, NEW = "fJPsK22gRnY", "VYqJ-_Bd6Ik"
 
@@ -74,7 +74,7 @@ def order(*steps: tuple[str, str]) -> Found:
     return Found("stale", ["reader"], bad=1, shortest=[Step("reader", what, "cache", saw) for what, saw in steps])
 
 
-def test_words_are_called_by_the_order_in_which_they_are_seen() -> None:
+def test_generations_are_called_by_the_order_in_which_they_are_seen() -> None:
     found = order(
         ("get product:42:generation=", OLD),
         (f"get product:42:generation={OLD}:price", "nothing"),
@@ -90,11 +90,11 @@ def test_words_are_called_by_the_order_in_which_they_are_seen() -> None:
     assert found.shortest[0].saw == OLD and str(readable(found)) == str(found)
 
 
-def test_an_order_without_words_stays_what_it_is() -> None:
+def test_an_order_without_generations_stays_what_it_is() -> None:
     found = order(("get price", "nothing"), ("SELECT shop_product", ""))
     assert readable(found).shortest == found.shortest and readable(order()).shortest == []
 
 
-def test_more_words_than_there_are_names_are_refused() -> None:
+def test_more_generations_than_there_are_names_are_refused() -> None:
     with pytest.raises(LabError, match="more than 5"):
         readable(order(*((f"get p:generation={'a' * 10}{n}:price", "") for n in range(6))))

@@ -317,12 +317,12 @@ from tutorial_project.caching.generations import Namespace
 lab.empty_cache()
 product = Namespace("product", 42)
 product.get_or_set("detail", lambda: "what it costs today", 600)
-word = product.generation()
-print(product.list()[0].replace(word, "<the word>"))
+first = product.generation()
+print(product.list()[0].replace(first, "<generation>"))
 
 # %% [markdown]
-# The word is the **generation** of product 42, eleven random letters, in an entry of its own. `get_or_set` reads it first and puts it into the
-# key. `bump()` stores another word. Nothing is deleted; nobody asks for the old names any more:
+# That word is the **generation** of product 42: eleven random letters, in an entry of its own. `get_or_set` reads it first and puts it into
+# the key. `bump()` stores another one. Nothing is deleted; nobody asks for the old names any more:
 
 # %% tags=["claim:K3", "answer"]
 for what in ("reviews", "related", "label"):
@@ -380,8 +380,8 @@ print(f"round trips of a bump: {[trips for trips, ms in bumped.values()]}")
 print(f"in the largest crowd the bump takes less than a tenth of the time: {stays[-1] < rises[-1] / 10}")
 
 # %% [markdown]
-# **What just happened.** The search looked at everything to find five. The bump wrote one word, however many entries hang on it, and
-# whether or not anybody knows which they are. Its price is on the other side: a reader asks twice, for the word and for the value.
+# **What just happened.** The search looked at everything to find five. The bump wrote one entry, however many entries hang on it, and
+# whether or not anybody knows which they are. Its price is on the other side: a reader asks twice, for the generation and for the value.
 # And the five old entries still lie there. *Deeper* weighs both.
 #
 # > **Keep this.** Deleting needs the list of names. Bumping needs one, and makes all the others meaningless.
@@ -399,7 +399,7 @@ lab.empty_cache()
 print(f"less than a tenth of the round trips: {search.scans < trips[-1] / 10}")
 
 # %% [markdown]
-# ## The word before the row · minute 22
+# ## The generation before the row · minute 22
 #
 # Notebook `07` ended at 3 of 20: on_commit deletes at the right moment, and a reader who has read the old row *before* stores it
 # *afterwards*. Here is that again. `explore` runs a reader and a writer in every order there is, over the real database.
@@ -441,7 +441,7 @@ def stale(end):
 explore(reader, writer, given=given, never=stale)
 
 # %% [markdown]
-# Now the same reader and writer with a namespace. The reader takes four steps: the word, the value under it, the row, and storing. The
+# Now the same reader and writer with a namespace. The reader takes four steps: the generation, the value under it, the row, and storing. The
 # writer takes three: the change, the commit, and the bump. That makes 35 orders.
 
 # %%
@@ -463,8 +463,8 @@ best
 
 
 # %% [markdown]
-# None. The reader learns the word **before** it looks at the row. If the row is an old one, so is the word, and what it stores lies where
-# nobody will look. It takes both halves: here is each of them left out. One bumps inside the transaction. The other asks for the word twice:
+# None. The reader learns the generation **before** it looks at the row. If the row is old, so is the generation, and what it stores lies where
+# nobody will look. It takes both halves: here is each of them left out. One bumps inside the transaction. The other asks for the generation twice:
 # it reads well, and the second time is after the row.
 
 
@@ -482,21 +482,21 @@ def bumps_too_early():
 
 early = explore(reader, bumps_too_early, given=given, never=stale)
 late = explore(reader_asks_twice, writer, given=given, never=stale)
-pd.Series({"the bump before the commit": str(early), "the word after the row": str(late)}).to_frame("")
+pd.Series({"the bump before the commit": str(early), "the generation after the row": str(late)}).to_frame("")
 
 # %% [markdown]
-# This is the shortest bad order of the second. Look at what the reader has read when it asks for the word again. (`readable` writes
-# `<first>` and `<second>` in place of random words.)
+# This is the shortest bad order of the second. Look at what the reader has read when it asks for the generation again. (`readable` writes
+# `<first>` and `<second>` in place of random letters.)
 
 # %% tags=["answer"]
-from tutorial_project.lab.words import readable
+from tutorial_project.lab.generation_names import readable
 
 readable(late).figure()
 
 # %% [markdown]
-# The row was read under the first word, and stored under the second. From there it is served to everybody, until its 600 seconds are over.
+# The row was read under the first generation, and stored under the second. From there it is served to everybody, until its 600 seconds are over.
 #
-# > **Keep this.** Bump after the commit; read the word before the row. With both, no order is bad.
+# > **Keep this.** Bump after the commit; read the generation before the row. With both, no order is bad.
 #
 # ### Exercise 8.1 (5 minutes): two searches, one key
 #
@@ -539,7 +539,7 @@ quiz("08.4")
 
 
 # %% tags=["answer"]
-def by_word(entity, what, ask):
+def by_generation(entity, what, ask):
     return Namespace(*entity).get_or_set(what, ask, 600)
 
 
@@ -549,13 +549,13 @@ def forget_product(sender, instance, **kwargs):
         Namespace("catalogue", "all").bump_on_commit()
 
 
-keep(by_word)
+keep(by_generation)
 with forgetting(forget_product):
     after = lab.replay(evening)
 lab.scoreboard(forget_everything=before, forget_one_product=after)
 
 # %% [markdown]
-# The same changes, and nothing that they left alone was forgotten. (The uses called `product` and `catalogue` are the look-ups of the words.)
+# The same changes, and nothing that they left alone was forgotten. (The uses called `product` and `catalogue` are the look-ups of the generations.)
 # Is it as fresh? Of each product that somebody opened: the price and the number of reviews, as the cache has them and as the database has.
 
 
@@ -586,7 +586,7 @@ print(f"{len(opened)} products opened, {len(old)} of them shown as they were bef
 # bump, four for the orders, two for exercise 8.1. 8.2 and 8.3 at home.
 #
 # *Likely misconceptions.* "A rarer separator will do": until somebody types it. "SCAN is the cheap one": it looks at as many keys as KEYS, in
-# pieces. "A bump frees memory": it frees nothing. "on_commit is enough": 3 of 20 says no, and asking for the word twice brings it back.
+# pieces. "A bump frees memory": it frees nothing. "on_commit is enough": 3 of 20 says no, and asking for the generation twice brings it back.
 #
 # *For discussion.* Which entity should an entry belong to that is made of many: a shelf, a ranking, the menu? What is the price of
 # a namespace that everything bumps?
@@ -594,10 +594,10 @@ print(f"{len(opened)} products opened, {len(old)} of them shown as they were bef
 # %% [markdown]
 # ## Deeper · minute 30
 #
-# ### Break it: a word that comes back
+# ### Break it: a generation that comes back
 #
 # Most people count: generation 1, then 2. It works, for as long as nobody loses the number. This is a day of product 42, with a counter
-# and with a random word. In the evening the entry that holds it is lost: evicted, or stored without a `timeout`, which is Django's 300 seconds.
+# and with a random generation. In the evening the entry that holds it is lost: evicted, or stored without a `timeout`, which is Django's 300 seconds.
 
 
 # %%
@@ -626,35 +626,35 @@ predict(
 
 
 # %% tags=["claim:K3", "answer"]
-def random_word(compute):
+def by_random(compute):
     return product.get_or_set("price", compute, 600)
 
 
-number, word = "product:42:number", product.generation_key
+number, generation = "product:42:number", product.generation_key
 days = {
     "a counter": a_day(counted, lambda: cache.incr(number), lambda: cache.delete(number)),
-    "a random word": a_day(random_word, product.bump, lambda: cache.delete(word)),
+    "random": a_day(by_random, product.bump, lambda: cache.delete(generation)),
 }
 reveal("08.lost", days["a counter"][2])
 columns = ["morning", "a change at noon", "lost in the evening", "misses then"]
 pd.DataFrame.from_dict(days, orient="index", columns=columns)
 
 # %% [markdown]
-# The counter began again at 1, and under 1 lay the morning. With a random word the price was a miss as well: that costs a query, and
+# The counter began again at 1, and under 1 lay the morning. With a random one the price was a miss as well: that costs a query, and
 # nobody is told what was. You would have noticed by a price that goes back though nobody changed it. And there is one miss that says so
 # beforehand: of an entry that lives for ever, and so should never be missed.
 #
-# What a random word does not mend: a server that comes back as it was before. Redis copies to a replica a moment later; if the replica
-# takes over in that moment, the bump never was, and the old word returns with all that hangs on it:
+# What a random generation does not mend: a server that comes back as it was before. Redis copies to a replica a moment later; if the replica
+# takes over in that moment, the bump never was, and the old generation returns with all that hangs on it:
 
 # %% tags=["answer"]
 lab.empty_cache()
 before_noon = product.generation()
-random_word(lambda: "10.00")
+by_random(lambda: "10.00")
 product.bump()
-at_noon = random_word(lambda: "20.00")
+at_noon = by_random(lambda: "20.00")
 cache.set(product.generation_key, before_noon, None)  # as the replica remembers it
-print(f"at noon {at_noon}, after the failover {random_word(lambda: '20.00')}")
+print(f"at noon {at_noon}, after the failover {by_random(lambda: '20.00')}")
 
 # %% [markdown]
 # Against that there is the `timeout` of the values, and nothing else here. It is why a namespace takes no entry without one.
@@ -733,11 +733,11 @@ few = on_server is None or on_server.entries > 10 * on_server.in_reach
 print(f"of what the server threw out, less than a tenth was in reach: {few}")
 
 # %% [markdown]
-# ### Exercise 8.2 (10 minutes): the word, by hand
+# ### Exercise 8.2 (10 minutes): a generation, by hand
 #
-# Write `remembered(pk, what, compute)`, as `Namespace` does it, with `cache` alone. The word of a product lies under
-# `product:<pk>:word`, for ever; whoever changes the product stores another one there, on commit. The value is kept for 600 seconds
-# below the word. A lost word brings nothing back, None is a value, and no order of a reader and a writer leaves a stale value.
+# Write `remembered(pk, what, compute)`, as `Namespace` does it, with `cache` alone. The generation of a product lies under
+# `product:<pk>:generation`, for ever; whoever changes the product stores another one there, on commit. The value is kept for 600 seconds
+# below the generation. A lost one brings nothing back, None is a value, and no order of a reader and a writer leaves a stale value.
 
 # %% tags=["exercise"]
 import secrets
@@ -746,25 +746,26 @@ import secrets
 def remembered(pk, what, compute):
     # solution-begin
     fresh, missing = secrets.token_hex(8), object()
-    word = cache.get(f"product:{pk}:word")
-    if word is None:
-        word = fresh if cache.add(f"product:{pk}:word", fresh, None) else cache.get(f"product:{pk}:word")
-    value = cache.get(f"product:{pk}:{word}:{what}", missing)
+    place = f"product:{pk}:generation"
+    generation = cache.get(place)
+    if generation is None:
+        generation = fresh if cache.add(place, fresh, None) else cache.get(place)
+    value = cache.get(f"product:{pk}:{generation}:{what}", missing)
     if value is missing:
         value = compute()
-        cache.set(f"product:{pk}:{word}:{what}", value, 600)
+        cache.set(f"product:{pk}:{generation}:{what}", value, 600)
     return value
     # solution-end
-    # starter: return ...  # the word, the value under it, compute, store
+    # starter: return ...  # the generation, the value under it, compute, store
 
 
 # %%
 check("8.2", remembered)
 
 # %% [markdown]
-# <details><summary>Hint 1</summary>First <code>cache.get</code> the word. Where there is none, draw one with <code>secrets.token_hex(8)</code>; <code>add</code> it, for two may draw at once.</details>
-# <details><summary>Hint 2</summary>Make the key once, before <code>compute()</code>, and keep it: a second look at the word comes after the row.</details>
-# <details><summary>Hint 3</summary><code>cache.get(key, missing)</code> with a <code>missing = object()</code> tells a None that is stored from nothing. The word's timeout is None, the value's 600.</details>
+# <details><summary>Hint 1</summary>First <code>cache.get</code> the generation. Where there is none, draw one with <code>secrets.token_hex(8)</code>; <code>add</code> it, for two may draw at once.</details>
+# <details><summary>Hint 2</summary>Make the key once, before <code>compute()</code>, and keep it: a second look at the generation comes after the row.</details>
+# <details><summary>Hint 3</summary><code>cache.get(key, missing)</code> with a <code>missing = object()</code> tells a None that is stored from nothing. The generation's timeout is None, the value's 600.</details>
 # <details><summary>What you should see</summary>"8.2 Right", with 0 bad orders of 35.</details>
 #
 # ### What Django calls a version · minute 42
@@ -814,7 +815,7 @@ print(f"stored for 600 seconds; after incr_version it lives for 300 at most: {0 
 # %% [markdown]
 # `incr_version` moves one value to the next number, for Django's own 300 seconds. Nobody else is told: who asks without a number misses
 # it, who asks for the label finds the old one. The other two are a generation of the whole cache, changed by a deploy, sessions and all.
-# Between the two, for one product, Django has nothing: that is what the word in the key is for.
+# Between the two, for one product, Django has nothing: that is what the random generation in the key is for.
 #
 # ### A deploy that changes a value's shape · minute 46
 #
@@ -869,7 +870,7 @@ cache.set_many({old_name: "10.00", new_name: 1000}, 600)
 product.get_or_set("card", lambda: "10.00", 600)
 product.get_or_set("card", lambda: 1000, 600, shape=2)
 cache.delete(old_name)  # all that the old code knows
-product.bump()  # the same, with a word
+product.bump()  # and this reaches every shape
 print("deleted by its name, the new shape still says", cache.get(new_name))
 print("bumped, the new shape says", product.get_or_set("card", lambda: 2000, 600, shape=2))
 
@@ -907,7 +908,7 @@ def new_card(pk):
 check("8.3", new_card)
 
 # %% [markdown]
-# <details><summary>Hint 1</summary>Whatever old_card stores, new_card must not read, and the other way round: another name. A bump reaches both if both hang on one word.</details>
+# <details><summary>Hint 1</summary>Whatever old_card stores, new_card must not read, and the other way round: another name. A bump reaches both if both hang on one generation.</details>
 # <details><summary>Hint 2</summary><code>Namespace("product", pk)</code> is the same thing in both. What differs comes after it.</details>
 # <details><summary>Hint 3</summary><code>.get_or_set("card", row, 600, shape=2)</code></details>
 # <details><summary>What you should see</summary>"8.3 Right", with one query for each release, and one more each after a bump.</details>
@@ -946,8 +947,8 @@ print(f"framed first, they share a key: {framed[0] == framed[1]}")
 # %% [markdown]
 # ### One look-up in place of two · minute 56
 #
-# A hit in a namespace costs two round trips, one after the other. `Stamped` keeps the word inside the value, under a name without it, and
-# fetches both at once. A value with another word counts as a miss, and is overwritten: nothing is left behind.
+# A hit in a namespace costs two round trips, one after the other. `Stamped` keeps the generation inside the value, under a name without it, and
+# fetches both at once. A value of another generation counts as a miss, and is overwritten: nothing is left behind.
 
 # %% tags=["answer"]
 from tutorial_project.caching.generations import Stamped
@@ -988,7 +989,7 @@ explore(reader, writer, given=given, never=stale)
 
 # %% [markdown]
 # Three steps in place of four, so 20 orders in place of 35, and none is bad. Why the other one, then? A value that is replaced is lost to a reader
-# who still has the old word; and two who compute at once overwrite each other, where a name of its own would have kept both.
+# who still has the old generation; and two who compute at once overwrite each other, where a name of its own would have kept both.
 #
 # ### Longer than a name may be · minute 59
 #
@@ -1004,11 +1005,11 @@ print(long_keys[0][:42], "…")
 # ### In production
 #
 # - Settings: none for keys. A `maxmemory` and `allkeys-lru` on the server that holds namespaces; a `KEY_PREFIX` for each environment.
-# - Monitoring: entries on the server against entries in reach; misses of the words (there should be none); `evicted_keys` in `INFO`;
+# - Monitoring: entries on the server against entries in reach; misses of the generations (there should be none); `evicted_keys` in `INFO`;
 #   and in the slow log any `KEYS`, which can be forbidden by an ACL (`-keys`).
 # - Limits: a bump is a write that can fail or be lost. Values have a timeout, and it is your bound.
 # - Which library: `django-redis` has `delete_pattern`, a search in portions. `django-cacheops` and `cashews` keep sets of keys by
-#   tag, which makes clearing as dear as the set is long. Memcached has no search at all: there the word is the only way.
+#   tag, which makes clearing as dear as the set is long. Memcached has no search at all: there the generation is the only way.
 #
 # ### Further reading
 #

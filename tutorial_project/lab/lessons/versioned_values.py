@@ -1,4 +1,4 @@
-"""Notebook 08: the exercises of its second half, words and shapes."""
+"""Notebook 08: the exercises of its second half, generations and shapes."""
 
 import secrets
 from collections.abc import Callable
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 # 8.2
 
-WORD = "product:{}:word"
+PLACE = "product:{}:generation"
 Remembered = Callable[[int, str, Callable[[], Any]], Any]
 
 
-def change_word(pk: int) -> None:
+def change_generation(pk: int) -> None:
     """What the exercise says that whoever changes a product does, on commit."""
-    cache.set(WORD.format(pk), secrets.token_hex(8), None)
+    cache.set(PLACE.format(pk), secrets.token_hex(8), None)
 
 
 class Computing:
@@ -41,14 +41,14 @@ class Computing:
         return self.value
 
 
-@exercise("8.2", "the word, by hand", seconds=20, commits=True)
-def the_word_by_hand(answer: Any, lab: "Lab") -> str:
+@exercise("8.2", "a generation, by hand", seconds=20, commits=True)
+def a_generation_by_hand(answer: Any, lab: "Lab") -> str:
     expect_type(answer, Callable, "remembered")
     judge_values(answer, lab)
     judge_lives(answer, lab)
     judge_changes(answer, lab)
     found = every_order(answer)
-    return f"a lost word brings nothing back, and it is {found}."
+    return f"a lost generation brings nothing back, and it is {found}."
 
 
 def asked(answer: Remembered, pk: int, what: str, compute: Computing, wanted: Any, when: str) -> None:
@@ -73,40 +73,40 @@ def judge_values(answer: Remembered, lab: "Lab") -> None:
     with metered() as reading:
         asked(answer, 7, "label", Computing("again"), "a label", "asked again")
     if (trips := reading.trips["default"]) > 2:
-        raise Wrong(f"a hit takes {trips} round trips. Two are enough: the word, and the value under it.")
+        raise Wrong(f"a hit takes {trips} round trips. Two are enough: the generation, and the value under it.")
 
 
 def judge_lives(answer: Remembered, lab: "Lab") -> None:
-    """Raise Wrong unless the word lives for ever, and the value for ten minutes."""
+    """Raise Wrong unless the generation lives for ever, and the value for ten minutes."""
     lab.empty_cache()
     asked(answer, 7, "price", Computing("10.00"), "10.00", "at first")
     kept = entries()
-    if (left := kept.pop(WORD.format(7), None)) is None:
+    if (left := kept.pop(PLACE.format(7), None)) is None:
         there = ", ".join(map(repr, sorted(kept))) or "nothing"
-        raise Wrong(f"there is no {WORD.format(7)!r} after the first call, it holds {there}. Draw a word, and add it.")
+        raise Wrong(f"there is no {PLACE.format(7)!r} after the first call, it holds {there}. Draw one, and add it.")
     if left != -1:
         raise Wrong(
-            f"the word lives {lifetime(left)}. Give it timeout=None: when it ends, all that hangs on it is lost."
+            f"the generation lives {lifetime(left)}. Give it timeout=None: when it ends, all that hangs on it is lost."
         )
     if any(not 590 <= left <= 600 for left in kept.values()):
         raise Wrong(f"the value lives {lifetime(next(iter(kept.values())))}, and should for 600.")
 
 
 def judge_changes(answer: Remembered, lab: "Lab") -> None:
-    """Raise Wrong where a changed word shows an old value, or a lost one does."""
+    """Raise Wrong where a changed generation shows an old value, or a lost one does."""
     lab.empty_cache()
     asked(answer, 7, "price", Computing("10.00"), "10.00", "at first")
-    change_word(7)
-    asked(answer, 7, "price", Computing("20.00"), "20.00", "after a change, with another word stored")
-    cache.delete(WORD.format(7))
+    change_generation(7)
+    asked(answer, 7, "price", Computing("20.00"), "20.00", "after a change, with another generation stored")
+    cache.delete(PLACE.format(7))
     found = attempt(answer, 7, "price", Computing("20.00"))
     if found == "10.00":
         raise Wrong(
-            "the word was lost, and '10.00' is back, the price from before the change: a word that begins again brings "
-            "back what was stored under it. Draw one at random."
+            "the generation was lost, and '10.00' is back, the price from before the change: one that begins again "
+            "brings back what was stored under it. Draw one at random."
         )
     if found != "20.00":
-        raise Wrong(f"after the word was lost, remembered(7, 'price', …) gives {found!r}, expected '20.00'.")
+        raise Wrong(f"after the generation was lost, remembered(7, 'price', …) gives {found!r}, expected '20.00'.")
 
 
 def every_order(answer: Remembered) -> str:
@@ -117,7 +117,7 @@ def every_order(answer: Remembered) -> str:
 
     def given() -> None:
         Product.objects.filter(pk=7).update(price=10)
-        change_word(7)
+        change_generation(7)
 
     def reader() -> Any:
         return answer(7, "price", price)
@@ -125,17 +125,17 @@ def every_order(answer: Remembered) -> str:
     def writer() -> None:
         with transaction.atomic():
             Product.objects.filter(pk=7).update(price=20)
-            transaction.on_commit(lambda: change_word(7))
+            transaction.on_commit(lambda: change_generation(7))
 
     def stale(end: End) -> bool:
         return reader() != price()
 
     found = explore(reader, writer, given=given, never=stale)
     if found.bad:
-        steps = [step.what.split(":word")[0] for step in found.shortest if step.actor == "reader"]
+        steps = [step.what.split(":generation")[0] for step in found.shortest if step.actor == "reader"]
         raise Wrong(
             f"one after the other it is right; with a writer between its steps it is {found}. The reader's own: "
-            f"{', '.join(steps)}. What comes first, the word under which you store, or the row?"
+            f"{', '.join(steps)}. What comes first, the generation under which you store, or the row?"
         )
     return str(found)
 
@@ -190,7 +190,7 @@ def served(answer: Callable[[int], Any], release: str, when: str) -> None:
         )
         raise Wrong(f"{when}, {whose}, {told}. Two shapes cannot lie under one name.") from None
     if found != wanted:
-        hint = "" if "after" not in when else " Does its entry hang on the word that was bumped?"
+        hint = "" if "after" not in when else " Does its entry hang on the generation that was bumped?"
         raise Wrong(f"{when}, {release}_card({CARD}) gives {found!r}, expected {wanted!r}.{hint}")
 
 

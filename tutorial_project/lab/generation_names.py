@@ -1,4 +1,4 @@
-"""The random words of generations, made readable: the same ones in every run of a diagram."""
+"""Random generations made readable: called <first> and <second>, as in every run of a diagram."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from .errors import LabError
 if TYPE_CHECKING:
     from .exploring import Found
 
-WORDS = ("<first>", "<second>", "<third>", "<fourth>", "<fifth>")
+NAMES = ("<first>", "<second>", "<third>", "<fourth>", "<fifth>")
 _GENERATION = re.compile(r"generation=([\w-]{11})")
 
 
 def readable(found: Found) -> Found:
-    """What `explore` found, with <first> and <second> for the words in its shortest bad order, as its steps show them.
+    """What `explore` found, with <first> and <second> for the generations in its shortest bad order, as it shows them.
 
     Raises LabError for more than five.
     """
     seen: dict[str, str] = {}
-    names = iter(WORDS)
+    names = iter(NAMES)
     for step in found.shortest:
-        for word in _words(step.what, step.saw):
-            if word not in seen:
+        for generation in _generations(step.what, step.saw):
+            if generation not in seen:
                 if (name := next(names, None)) is None:
-                    raise LabError(f"There are more than {len(WORDS)} generations in this order: look at .table().")
-                seen[word] = name
+                    raise LabError(f"There are more than {len(NAMES)} generations in this order: look at .table().")
+                seen[generation] = name
     named = re.compile("|".join(map(re.escape, seen)) or r"(?!)")
 
     def told(text: str) -> str:
@@ -37,7 +37,7 @@ def readable(found: Found) -> Found:
     return replace(found, shortest=[replace(step, what=told(step.what), saw=told(step.saw)) for step in found.shortest])
 
 
-def _words(what: str, saw: str) -> Iterator[str]:
+def _generations(what: str, saw: str) -> Iterator[str]:
     yield from _GENERATION.findall(what)
-    if what.endswith(":generation=") and re.fullmatch(r"[\w-]{11}", saw):  # the look-up of a word shows it
+    if what.endswith(":generation=") and re.fullmatch(r"[\w-]{11}", saw):  # the step that reads or stores one shows it
         yield saw
