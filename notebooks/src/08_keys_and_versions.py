@@ -11,7 +11,7 @@
 # ([dimagi/commcare-hq, pull request 24777](https://github.com/dimagi/commcare-hq/pull/24777)).
 #
 # **You will see** five entries searched for among a hundred thousand, then let go without a search, and "stale in 3 of 20" become 0 of 35.
-# **You will learn** what belongs into a key, how to find what belongs together, and how a number in the name invalidates it at once.
+# **You will learn** what a key must hold, how to find what belongs together, and how one word in the name invalidates it all at once.
 # **You need** notebooks `05_low_level` and `07_events`, or to know `get_or_set` and `on_commit`.
 #
 # New on the bench: `ask_all` asks questions through the cache and says which answers are right; `crowd(n)` fills the cache with
@@ -99,7 +99,7 @@ with forgetting(forget_everything):
 lab.scoreboard(forget_everything=before)
 
 # %% [markdown]
-# The menu has not changed all evening, and yet look at its hit ratio. It fell with each price. What we want is to forget one product and
+# The menu has not changed all evening, and yet look at its hit ratio: each price took it along. What we want is to forget one product and
 # keep the rest. For that its entries must be **told apart** from all others, **found**, and **let go**. Three ideas, in this order.
 #
 # ## Two questions, one name · minute 5
@@ -305,6 +305,17 @@ held()
 # %% [markdown]
 # > **Keep this.** The entity, which one, what of it: so everything of one thing can be found. Close the border, and escape the star.
 #
+# ### Play with it
+#
+# A pattern of your own. Can you find the German labels of all products, and nothing else?
+
+# %% tags=["knobs"]
+pattern = "product:*:language=de"
+
+print(f"{pattern} finds entries of {', '.join(owners(pattern)) or 'nobody'}")
+
+# %% [markdown]
+#
 # ## Let go without a search · minute 16
 #
 # How did the server find them? By looking at every key it has, whoever's it is. `KEYS` does so in one go, and nobody else is answered
@@ -498,6 +509,17 @@ readable(late).figure()
 #
 # > **Keep this.** Bump after the commit; read the generation before the row. With both, no order is bad.
 #
+# ### Play with it
+#
+# Both mistakes at once, or either. Do their counts add?
+
+# %% tags=["knobs"]
+asks_twice, too_early = True, True
+
+reads, writes = reader_asks_twice if asks_twice else reader, bumps_too_early if too_early else writer
+explore(reads, writes, given=given, never=stale)
+
+# %% [markdown]
 # ### Exercise 8.1 (5 minutes): two searches, one key
 #
 # The results of a search are kept, and readers complain: one sees another's results, and German ones see English. `search(words, tag,
@@ -814,7 +836,7 @@ print(f"stored for 600 seconds; after incr_version it lives for 300 at most: {0 
 
 # %% [markdown]
 # `incr_version` moves one value to the next number, for Django's own 300 seconds. Nobody else is told: who asks without a number misses
-# it, who asks for the label finds the old one. The other two are a generation of the whole cache, changed by a deploy, sessions and all.
+# it, who asks for the label finds the old one. The other two are a generation of the whole cache, changed by a deploy.
 # Between the two, for one product, Django has nothing: that is what the random generation in the key is for.
 #
 # ### A deploy that changes a value's shape · minute 46
@@ -860,7 +882,7 @@ pd.DataFrame.from_dict(runs, orient="index", columns=["the first", "then the oth
 
 # %% [markdown]
 # **Who stores first decides who fails**, and clearing the cache at the end of the deploy comes too late for both. The shape of a value varies
-# it like the language does, so it belongs into the key. But one thing follows from two names: who invalidates? An old worker that
+# it as the language does, so it belongs in the key. But one thing follows from two names: who invalidates? An old worker that
 # changes the price deletes the name that it knows. In a namespace it need not know the other:
 
 # %% tags=["answer"]
