@@ -310,7 +310,7 @@ held()
 # A pattern of your own. Can you find the German labels of all products, and nothing else?
 
 # %% tags=["knobs"]
-pattern = "product:*:language=de"
+pattern = "product:*"
 
 print(f"{pattern} finds entries of {', '.join(owners(pattern)) or 'nobody'}")
 
@@ -520,6 +520,9 @@ reads, writes = reader_asks_twice if asks_twice else reader, bumps_too_early if 
 explore(reads, writes, given=given, never=stale)
 
 # %% [markdown]
+# They do not add, they multiply: each half was covering for the other. With neither, any row that was read before the commit can end up
+# under the newest generation.
+#
 # ### Exercise 8.1 (5 minutes): two searches, one key
 #
 # The results of a search are kept, and readers complain: one sees another's results, and German ones see English. `search(words, tag,
