@@ -58,6 +58,7 @@ class DiscreteEvents(Scheduler):
         self.latency = cache_latency
         self.heap: list[tuple[float, int, Due]] = []
         self.number = 0
+        self.last = 0.0  # when everybody should be done
         self.idle: list[Worker] = []
         self.workers: list[Worker] = []
 
@@ -68,7 +69,8 @@ class DiscreteEvents(Scheduler):
 
     def run(self, end: float) -> None:
         """Until nobody has anything left to do. Raises LabError where that is long after `end`."""
-        heap, last = self.heap, end + AFTERWARDS
+        heap = self.heap
+        self.last = last = end + AFTERWARDS
         while heap:
             self.time, _, whom = heappop(heap)
             whom.switch()
@@ -79,6 +81,11 @@ class DiscreteEvents(Scheduler):
                     f"'{getattr(whom, 'stream', 'A request')}' is not done {AFTERWARDS:g} s after the last request "
                     "arrived: does it wait for something that never comes?"
                 )
+
+    def alone_until(self, due: float) -> bool:
+        """Whether nobody else is due before."""
+        heap = self.heap
+        return due <= self.last and (not heap or heap[0][0] > due)
 
     def begin(self, stream: str, job: Callable[[], None]) -> Worker:
         """A worker with a request to serve; whoever asked switches to it, or lets it be due."""
@@ -94,8 +101,7 @@ class DiscreteEvents(Scheduler):
         """End the workers, in the middle of something or not."""
         self.stopping = True
         for worker in self.workers:
-            if worker:
-                worker.throw()
+            self.end(worker)
         self.heap.clear()
 
     def who(self) -> str:
@@ -103,16 +109,16 @@ class DiscreteEvents(Scheduler):
 
     def sleep(self, seconds: float) -> None:
         me = getcurrent()
-        if me is self.hub or self.stopping:
+        if me is self.hub or self.still_stopping():
             return
         if self.exclusive:
             self.refuse(f"{self.who()} sleeps inside cache.exclusively(): nobody else could go on.")
-        due, heap = self.time + seconds, self.heap
-        if not heap or heap[0][0] > due:
+        due = self.time + seconds
+        if self.alone_until(due):
             self.time = due
             return
         self.number += 1
-        heappush(heap, (due, self.number, me))
+        heappush(self.heap, (due, self.number, me))
         self.hub.switch()
 
     def spawn(self, function: Callable[[], object]) -> None:
