@@ -7,7 +7,7 @@ from django.core.cache import cache
 
 from real_shop import fresh_lab, keys, running_lab  # noqa: F401
 from tutorial_project.caching.keys import key
-from tutorial_project.lab import collisions, crowd
+from tutorial_project.lab import collisions, crowd, servers, small_server
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.exploring import Found
@@ -98,3 +98,27 @@ def test_an_order_without_generations_stays_what_it_is() -> None:
 def test_more_generations_than_there_are_names_are_refused() -> None:
     with pytest.raises(LabError, match="more than 5"):
         readable(order(*((f"get p:generation={'a' * 10}{n}:price", "") for n in range(6))))
+
+
+# A full server
+
+
+@pytest.mark.slow
+def test_a_full_server_throws_out_what_is_out_of_reach_and_is_gone_afterwards(lab: Lab) -> None:
+    evicted = small_server.evicted_by_lru(rounds=1)
+    assert evicted is not None and evicted.entries > 50 and evicted.in_reach * 10 < evicted.entries
+    with small_server.small_server() as (small, client):
+        small.set("here", 1)
+        assert keys() == [] and client.ping()
+        port = client.connection_pool.connection_kwargs["port"]
+    assert not servers.taken(port)
+
+
+def test_a_machine_without_a_real_server_has_no_answer(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(kind: str) -> tuple[list[str], str]:
+        raise LabError(f"no {kind}")
+
+    monkeypatch.setattr(servers, "program", none)
+    assert small_server.evicted_by_lru() is None
+    with pytest.raises(LabError, match="memory limit: no redis; no valkey"), small_server.small_server():
+        pass
