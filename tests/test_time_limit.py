@@ -120,3 +120,15 @@ def test_an_alarm_that_comes_late_raises_nothing(again: bool) -> None:
     time_limit._strike(sys._getframe(), again)
     with pytest.raises(TimeUp):
         time_limit._limited(lambda: time_limit._strike(sys._getframe(), False))
+
+
+@unix
+def test_many_short_limits_do_not_starve_the_one_around_them() -> None:
+    def many() -> None:
+        while True:
+            within(5, lambda: None)
+
+    start = time.monotonic()
+    with pytest.raises(TimeUp):
+        within(0.2, many)
+    assert time.monotonic() - start < 2

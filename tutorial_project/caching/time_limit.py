@@ -92,7 +92,7 @@ def _alarm_limit(seconds: float) -> Iterator[None]:
         sys.settrace(tracer)
         signal.signal(signal.SIGALRM, before)
         if left:  # an earlier timer, of a limit around this one: it would have been running all the while
-            left = max(left - (monotonic() - started), 0.001)
+            left = max(left - (monotonic() - started), 1e-6)  # over by now: at once, or many short ones starve it
         signal.setitimer(signal.ITIMER_REAL, left, again)
 
 

@@ -94,8 +94,7 @@ class DiscreteEvents(Scheduler):
         """End the workers, in the middle of something or not."""
         self.stopping = True
         for worker in self.workers:
-            if worker:
-                worker.throw()
+            self.end(worker)
         self.heap.clear()
 
     def who(self) -> str:
@@ -103,7 +102,7 @@ class DiscreteEvents(Scheduler):
 
     def sleep(self, seconds: float) -> None:
         me = getcurrent()
-        if me is self.hub or self.stopping:
+        if me is self.hub or self.still_stopping():
             return
         if self.exclusive:
             self.refuse(f"{self.who()} sleeps inside cache.exclusively(): nobody else could go on.")

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache.backends.locmem import LocMemCache
@@ -27,7 +28,7 @@ from .scheduler import Orders
 if TYPE_CHECKING:
     import pandas as pd
 
-SECONDS = 10.0  # of real time for one order
+SECONDS = 5.0  # of real time for one order
 Function = Callable[[], Any]
 
 
@@ -183,9 +184,12 @@ def _walk(
 
 
 def _run(orders: Orders, told: list[int]) -> list[tuple[int, int]]:
+    began = monotonic()  # the real one: imported by name
     try:
         return within(SECONDS, lambda: orders.run(told))
     except TimeUp:
+        if monotonic() - began < SECONDS:  # somebody else's limit, around this
+            raise
         last = f"after '{orders.steps[-1].what}'" if orders.steps else "before its first step"
         raise LabError(
             f"{orders.who()} did not come to its next step in {SECONDS:g} s, {last}: it loops, or waits for a lock "
@@ -209,6 +213,8 @@ def _end(orders: Orders, may_raise: type[Exception] | tuple[type[Exception], ...
 def _stopped(orders: Orders) -> None:
     with suppress(TimeUp):
         within(2.0, orders.stop)
+    with virtual_time.undisturbed():
+        orders.close()
 
 
 def _names(functions: tuple[Function, ...]) -> list[str]:

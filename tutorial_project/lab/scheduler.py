@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, NoReturn
 
-from greenlet import GreenletExit, getcurrent
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from ..caching import runtime
 from .actor_connections import ActorConnections
@@ -26,6 +26,8 @@ from .actors import Actor, Step, entering, unwinding
 from .errors import LabError
 
 STEPS = 500  # of one order: nobody explores more
+PATIENCE = 1000  # calls in `finally` blocks, when a run is ended
+_HOLDING_ON: list[greenlet] = []  # if they were forgotten, greenlet would end them, and they hold on again
 
 
 class Scheduler(runtime.Runtime):
@@ -34,7 +36,7 @@ class Scheduler(runtime.Runtime):
     def __init__(self) -> None:
         self.time = 0.0
         self.exclusive = False  # inside a block that is one step
-        self.stopping = False
+        self.stopping, self.patience = False, PATIENCE
         self.refused: LabError | None = None
         self.hub = getcurrent()
         self.chance = Random(0)
@@ -56,9 +58,26 @@ class Scheduler(runtime.Runtime):
         raise NotImplementedError
 
     def refuse(self, why: str) -> NoReturn:
-        """End the run with this message, even if the actor catches what is raised here."""
+        """End the run with this message. The actor is left where it is: it cannot catch that."""
         self.refused = LabError(why)
+        if self.inside():
+            self.hub.switch()
         raise self.refused
+
+    def end(self, actor: greenlet) -> None:
+        """End what an actor is in the middle of; one that holds on is left alone for good."""
+        if actor:  # begun and not ended
+            actor.throw(GreenletExit)
+        if actor:
+            _HOLDING_ON.append(actor)
+
+    def still_stopping(self) -> bool:
+        """Whether the run is being ended, so that a call in a `finally` is no point. A loop of them is left."""
+        if self.stopping and getcurrent() is not self.hub:
+            self.patience -= 1
+            if self.patience < 0:
+                self.hub.switch()
+        return self.stopping
 
     def cache_call(self, operation: str, *keys: Any) -> None:
         """An actor is about to call the cache."""
@@ -125,9 +144,11 @@ class Orders(Scheduler):
         """End the actors that are still in the middle of something; transactions are rolled back."""
         self.stopping = True
         for actor in self.actors:
-            while not actor.greenlet.dead and actor.greenlet:
-                actor.connections.use()
-                actor.greenlet.throw(GreenletExit)
+            actor.connections.use()
+            self.end(actor.greenlet)
+
+    def close(self) -> None:
+        """Close the actors' connections, and use this thread's own again."""
         self._own.use()
         for connections in self._connections:
             connections.close()
@@ -220,7 +241,7 @@ class Orders(Scheduler):
     def _step(self, what: str, where: str, writes: bool = False) -> None:
         """A point: the actor stops here until it is chosen, and then does what it was about to do."""
         actor = self.running
-        if actor is None or self.stopping or unwinding():
+        if self.still_stopping() or actor is None or unwinding():
             return
         if self.exclusive and actor.last:  # inside a block that is one step
             return
@@ -247,7 +268,7 @@ class Orders(Scheduler):
 
     def _rest(self, until: Callable[[], bool] | None, seconds: float) -> bool:
         actor = self.running
-        if actor is None or self.stopping or unwinding():
+        if self.still_stopping() or actor is None or unwinding():
             return bool(until and until())
         if self.exclusive:
             self.refuse(f"{self.who()} sleeps inside cache.exclusively(): nobody else could go on.")

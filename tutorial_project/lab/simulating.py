@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -113,6 +114,7 @@ def simulate(
     events = DiscreteEvents(cache_latency)
     origin.restart(events)
     rows: list[list[Any]] = []
+    began = monotonic()  # the real one: imported by name
     try:
         with ExitStack() as stack:
             stack.enter_context(virtual_time.in_force(events))
@@ -129,6 +131,8 @@ def simulate(
                 Stream(events, name, times, _server(function, name, rows, origin, events))
             within(LIMIT, lambda: events.run(seconds))
     except TimeUp:
+        if monotonic() - began < LIMIT:  # somebody else's limit, around this
+            raise
         raise LabError(
             f"The simulation took more than {LIMIT:g} s and stood at {events.time:,.1f} of {seconds:,.0f} s: "
             "a request loops without waiting, or fewer seconds will do."

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.locmem import LocMemCache
+
+from .virtual_time import undisturbed
 
 if TYPE_CHECKING:
     from .scheduler import Scheduler
@@ -32,6 +35,7 @@ class SteppedCache(LocMemCache):
         super().__init__(f"scheduler {alias}", {**params, "OPTIONS": {"MAX_ENTRIES": ROOM}})
         self._cache: OrderedDict[str, bytes] = OrderedDict()  # its own: a name's storage outlives the object
         self._expire_info: dict[str, float | None] = {}
+        self._lock = Lock()  # whoever was ended in the middle of a call may hold the other for ever
         self._scheduler = scheduler
         self._call = scheduler.cache_call
         self._answer = scheduler.cache_answer
@@ -73,7 +77,7 @@ class SteppedCache(LocMemCache):
         return super().has_key(key, version)
 
     def clear(self) -> None:
-        self._call("clear", "")
+        self._call("clear")
         super().clear()
 
     def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
@@ -126,8 +130,9 @@ def in_place(scheduler: Scheduler) -> Iterator[list[SteppedCache]]:
     try:
         yield stepped
     finally:
-        for alias, known in before.items():
-            if known is None:
-                del caches[alias]
-            else:
-                caches[alias] = known
+        with undisturbed():
+            for alias, known in before.items():
+                if known is None:
+                    del caches[alias]
+                else:
+                    caches[alias] = known

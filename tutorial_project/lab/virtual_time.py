@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -53,13 +54,27 @@ def in_force(scheduler: Scheduler) -> Iterator[None]:
         with runtime.using(scheduler):
             yield
     finally:
-        for name, clock in clocks.items():
-            setattr(time, name, clock)
-        os.urandom = random._urandom = urandom  # type: ignore[attr-defined]
-        time.sleep = sleep
-        threading.Thread.start = start  # type: ignore[method-assign]
-        random.setstate(drawn)
-        _one_at_a_time.release()
+        with undisturbed():
+            for name, clock in clocks.items():
+                setattr(time, name, clock)
+            os.urandom = random._urandom = urandom  # type: ignore[attr-defined]
+            time.sleep = sleep
+            threading.Thread.start = start  # type: ignore[method-assign]
+            random.setstate(drawn)
+            _one_at_a_time.release()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put things back in this block: an interrupt or the alarm of a time limit comes after it."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _virtual(clock: Callable[[], float], scheduler: Scheduler) -> Callable[[], float]:
