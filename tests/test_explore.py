@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from decimal import Decimal
@@ -416,6 +417,23 @@ def test_background_work_is_an_actor_of_its_own(lab: Lab) -> None:
     found = explore(refreshes, never=lambda end: Step("refreshes", "get a", "cache", "1") in end.steps)
     assert str(found) == "bad in 1 of 2 orders"
     assert [step.actor for step in found.shortest] == ["refreshes's background", "refreshes"]
+
+
+# In a notebook, where an event loop runs, connections belong to the context and not to the thread
+
+
+def test_in_a_running_event_loop(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+
+    async def cell() -> list[str]:
+        own = connection.connection
+        fresh()
+        said = [str(explore(reader, writer, given=fresh, never=stale)) for writer in (inside, after)]
+        said.append(str(own is None and connection.connection is not None))
+        connection.close()
+        return said
+
+    assert asyncio.run(cell()) == ["stale in 12 of 20 orders", "stale in 3 of 20 orders", "True"]
 
 
 # What is left behind: nothing

@@ -59,6 +59,7 @@ class DiscreteEvents(Scheduler):
         self.latency = cache_latency
         self.heap: list[tuple[float, int, Due]] = []
         self.number = 0
+        self.last = 0.0  # when everybody should be done
         self.idle: list[Worker] = []
         self.workers: list[Worker] = []
 
@@ -69,7 +70,8 @@ class DiscreteEvents(Scheduler):
 
     def run(self, end: float) -> None:
         """Until nobody has anything left to do. Raises LabError where that is long after `end`."""
-        heap, last = self.heap, end + AFTERWARDS
+        heap = self.heap
+        self.last = last = end + AFTERWARDS
         while heap:
             self.time, _, whom = heappop(heap)
             whom.switch()
@@ -80,6 +82,11 @@ class DiscreteEvents(Scheduler):
                     f"'{getattr(whom, 'stream', 'A request')}' is not done {AFTERWARDS:g} s after the last request "
                     "arrived: does it wait for something that never comes?"
                 )
+
+    def alone_until(self, due: float) -> bool:
+        """Whether nobody else is due before."""
+        heap = self.heap
+        return due <= self.last and (not heap or heap[0][0] > due)
 
     def begin(self, stream: str, job: Callable[[Any], object], key: Any = None) -> Worker:
         """A worker with a request to serve, job(key); whoever asked switches to it, or lets it be due."""
@@ -107,12 +114,12 @@ class DiscreteEvents(Scheduler):
             return
         if self.exclusive:
             self.refuse(f"{self.who()} sleeps inside cache.exclusively(): nobody else could go on.")
-        due, heap = self.time + seconds, self.heap
-        if not heap or heap[0][0] > due:
+        due = self.time + seconds
+        if self.alone_until(due):
             self.time = due
             return
         self.number += 1
-        heappush(heap, (due, self.number, me))
+        heappush(self.heap, (due, self.number, me))
         self.hub.switch()
 
     def spawn(self, function: Callable[[], object]) -> None:
@@ -122,7 +129,7 @@ class DiscreteEvents(Scheduler):
         if not self.latency or self.exclusive:
             return
         due, heap = self.time + self.latency, self.heap
-        if (heap and heap[0][0] <= due) or self.stopping or getcurrent() is self.hub:
+        if due > self.last or (heap and heap[0][0] <= due) or self.stopping or getcurrent() is self.hub:
             self.sleep(self.latency)
         else:  # as sleep would, on the way that is taken most
             self.time = due

@@ -110,8 +110,7 @@ class Origin:
             return
         self.queries += 1
         self.note()
-        heap = events.heap
-        if not self._running and self.at_once >= 1 and (not heap or heap[0][0] > events.time + seconds):
+        if not self._running and self.at_once >= 1 and events.alone_until(events.time + seconds):
             events.time += seconds  # nobody comes in between
         else:
             self._serve()
