@@ -97,3 +97,44 @@ def test_a_missing_package_is_said_in_one_line() -> None:
     done = boot("postgres://course@127.0.0.1/x", before="import sys; sys.modules['psycopg'] = None")
     assert done.stderr.startswith("LabError: DATABASE_URL names a PostgreSQL, and the package for it is missing")
     assert done.stderr.count("\n") == 1
+
+
+EXPLORE = """
+from tutorial_project.lab import boot, explore
+lab = boot()
+from decimal import Decimal
+from django.core.cache import cache
+from django.db import transaction
+from tutorial_project.shop.models import Product
+KEY, ROWS = "product:42:price", Product.objects.filter(pk=42)
+def fresh(): ROWS.update(price=Decimal("10.00"))
+def price(): return ROWS.values_list("price", flat=True).get()
+def reader():
+    if cache.get(KEY) is None:
+        cache.set(KEY, price())
+def inside():
+    with transaction.atomic():
+        ROWS.update(price=Decimal("12.00"))
+        cache.delete(KEY)
+def after():
+    with transaction.atomic():
+        ROWS.update(price=Decimal("12.00"))
+        transaction.on_commit(lambda: cache.delete(KEY))
+def locks():
+    with transaction.atomic():
+        ROWS.select_for_update().get()
+        ROWS.update(price=Decimal("9.00"))
+def stale(end): return cache.get(KEY) not in (None, price())
+print(explore(reader, inside, given=fresh, never=stale), "|", explore(reader, after, given=fresh, never=stale))
+print(explore(inside, after, given=fresh), "|", explore(locks, inside, given=fresh), "|", explore(locks, locks))
+"""
+
+
+@needs_postgresql
+def test_every_order_on_postgresql_is_counted_as_on_sqlite(server: str) -> None:
+    environment = os.environ | {"DATABASE_URL": server, "TUTORIAL_DATABASE": "url"}
+    done = subprocess.run([sys.executable, "-c", EXPLORE], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines() == [
+        "stale in 12 of 20 orders | stale in 3 of 20 orders",
+        "bad in 0 of 5 orders | bad in 0 of 2 orders | bad in 0 of 2 orders",
+    ], done.stderr
