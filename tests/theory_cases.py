@@ -75,11 +75,12 @@ def lifetimes(rate: float, writes: float, ttl: float, seed: int) -> Iterator[Cas
     measured = mean_of(v.behind(at, of, evenly) > 0)
     yield Case(f"stale_share_regular {where}", theory.stale_share_regular(rate, writes, ttl), measured)
 
-    every, length = 7.0 * ttl / 5.0, ttl / 3.0
-    busy = v.poisson_until(writes * every / length, at[-1] * length / every, rng)
-    in_bursts = busy // length * every + busy % length
-    predicted = theory.stale_share_bursts(rate, writes, ttl, every, length)
-    yield Case(f"stale_share_bursts {where}", predicted, mean_of(v.behind(at, of, in_bursts) > 0))
+    for every, length in ((7.0 * ttl / 5.0, ttl / 3.0), (0.43 * ttl, 0.1 * ttl)):  # longer than a life, and shorter
+        busy = v.poisson_until(writes * every / length, at[-1] * length / every, rng)
+        in_bursts = busy // length * every + busy % length
+        predicted = theory.stale_share_bursts(rate, writes, ttl, every, length)
+        name = f"stale_share_bursts every {every / ttl:g} T {where}"
+        yield Case(name, predicted, mean_of(v.behind(at, of, in_bursts) > 0))
 
     of = v.sliding(at, ttl)
     yield Case(f"hit_ratio_sliding {where}", theory.hit_ratio_sliding(rate, ttl), mean_of(v.hits(of)))

@@ -30,7 +30,8 @@ class Due(Protocol):
 class Worker(greenlet):
     """A greenlet that serves one request after the other, as a thread of a server does."""
 
-    job: Callable[[], None]
+    job: Callable[[Any], object]
+    key: Any = None
     stream: str = ""
     reads: int = 0  # of the origin, in the request it serves
 
@@ -45,7 +46,7 @@ class Worker(greenlet):
     def _requests(self) -> None:
         idle, rest = self.events.idle, self.events.hub.switch
         while True:
-            self.job()
+            self.job(self.key)
             idle.append(self)
             rest()
 
@@ -87,14 +88,14 @@ class DiscreteEvents(Scheduler):
         heap = self.heap
         return due <= self.last and (not heap or heap[0][0] > due)
 
-    def begin(self, stream: str, job: Callable[[], None]) -> Worker:
-        """A worker with a request to serve; whoever asked switches to it, or lets it be due."""
+    def begin(self, stream: str, job: Callable[[Any], object], key: Any = None) -> Worker:
+        """A worker with a request to serve, job(key); whoever asked switches to it, or lets it be due."""
         if self.idle:
             worker = self.idle.pop()
         else:
             worker = Worker(self)
             self.workers.append(worker)
-        worker.stream, worker.job, worker.reads = stream, job, 0
+        worker.stream, worker.job, worker.key, worker.reads = stream, job, key, 0
         return worker
 
     def stop(self) -> None:
@@ -109,7 +110,7 @@ class DiscreteEvents(Scheduler):
 
     def sleep(self, seconds: float) -> None:
         me = getcurrent()
-        if me is self.hub or self.still_stopping():
+        if me is self.hub or (self.stopping and self.still_stopping()):
             return
         if self.exclusive:
             self.refuse(f"{self.who()} sleeps inside cache.exclusively(): nobody else could go on.")
@@ -122,14 +123,16 @@ class DiscreteEvents(Scheduler):
         self.hub.switch()
 
     def spawn(self, function: Callable[[], object]) -> None:
-        def job() -> None:
-            function()
-
-        self.at(self.time, self.begin(getattr(getcurrent(), "stream", ""), job))
+        self.at(self.time, self.begin(getattr(getcurrent(), "stream", ""), lambda _: function()))
 
     def cache_call(self, operation: str, *keys: Any) -> None:
-        if self.latency and not self.exclusive:
+        if not self.latency or self.exclusive:
+            return
+        due, heap = self.time + self.latency, self.heap
+        if due > self.last or (heap and heap[0][0] <= due) or self.stopping or getcurrent() is self.hub:
             self.sleep(self.latency)
+        else:  # as sleep would, on the way that is taken most
+            self.time = due
 
 
 class Stream:
@@ -144,9 +147,9 @@ class Stream:
 
     def switch(self) -> None:
         """The next request has arrived."""
-        key, serve = self._key, self._serve
+        key = self._key
         self._next()
-        self._events.begin(self.stream, lambda: serve(key)).switch()
+        self._events.begin(self.stream, self._serve, key).switch()
 
     def _next(self) -> None:
         arrival = next(self._arrivals, None)

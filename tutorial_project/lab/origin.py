@@ -90,9 +90,8 @@ class Origin:
         written = self.written.get(reading.pk, ())
         return now - written[reading.version] if reading.version < len(written) else 0.0
 
-    def note(self, requests: int = 0) -> None:
-        """Write down that the requests under way have changed by so many, or the queries."""
-        self.requests += requests
+    def note(self) -> None:
+        """Write down that the number of queries has changed; `simulate` writes down that of the requests."""
         self.changed.append((runtime.now() if self._events is None else self._events.time, self.requests, self.queries))
 
     def _read_at_once(self, pk: Any) -> Reading:

@@ -35,7 +35,7 @@ _REQUESTS = "stream key arrived latency hit version age stale behind error".spli
 class Run:
     """What a simulation did. The frames are made when they are first asked for."""
 
-    rows: list[list[Any]]
+    rows: list[tuple[Any, ...]]
     origin: Origin
 
     @cached_property
@@ -113,7 +113,7 @@ def simulate(
     _checked(streams, seconds, keys)
     events = DiscreteEvents(cache_latency)
     origin.restart(events)
-    rows: list[list[Any]] = []
+    rows: list[tuple[Any, ...]] = []
     began = monotonic()  # the real one: imported by name
     try:
         with ExitStack() as stack:
@@ -143,30 +143,34 @@ def simulate(
 
 
 def _server(
-    function: Callable[[Any], Any], name: str, rows: list[list[Any]], origin: Origin, events: DiscreteEvents
+    function: Callable[[Any], Any], name: str, rows: list[tuple[Any, ...]], origin: Origin, events: DiscreteEvents
 ) -> Callable[[Any], None]:
     """What serves one request of a stream and writes its row down."""
-    note = origin.note
+    state = origin.changed
 
     def serve(key: Any) -> None:
         worker: Any = getcurrent()
         arrived = events.time
-        row = [name, key, arrived, 0.0, False, None, None, None, None, ""]
-        rows.append(row)
-        if len(rows) > MOST:
+        place = len(rows)
+        rows.append(())  # in order of arrival; a row is written when it is whole, as a tuple: cheap to keep
+        if place >= MOST:
             events.refuse(f"More than {MOST:,} requests: fewer seconds or a lower rate will do.")
-        note(1)
-        answer: Any = None
+        origin.requests += 1
+        state.append((arrived, origin.requests, origin.queries))
+        answer, failed = None, ""
         try:
             answer = function(key)
         except Exception as error:
-            row[9] = type(error).__name__
+            failed = type(error).__name__
         now = events.time
-        row[3] = now - arrived
         if type(answer) is Reading:
             behind = origin.behind(answer, now)
-            row[4:9] = worker.reads == 0, answer.version, now - answer.at, behind > 0, behind
-        note(-1)
+            hit, version, age = worker.reads == 0, answer.version, now - answer.at
+            rows[place] = name, key, arrived, now - arrived, hit, version, age, behind > 0, behind, failed
+        else:
+            rows[place] = name, key, arrived, now - arrived, False, None, None, None, None, failed
+        origin.requests -= 1
+        state.append((now, origin.requests, origin.queries))
 
     return serve
 
