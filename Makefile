@@ -14,7 +14,7 @@ NBVAL = $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout
 SOURCES = $(wildcard notebooks/src/[0-9]*.py notebooks/src/index.py)
 BOOKS = $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb notebooks/instructor/*.ipynb)
 
-.PHONY: lab test lint unit notebooks drift build slides requirements clean help
+.PHONY: lab test lint unit faults notebooks drift build slides requirements clean help
 
 lab: $(STAMP)
 	@$(BIN)/python -m tutorial_project.lab open $(ARGS)
@@ -30,6 +30,10 @@ lint: $(STAMP)
 
 unit: $(STAMP)
 	$(UNSET) $(BIN)/python -m pytest -p no:nbval -n auto --dist loadscope -q
+
+# The claims' faults once more, on all the cells of their notebooks.
+faults: $(STAMP)
+	$(UNSET) COURSE_FAULTS=whole $(BIN)/python -m pytest -p no:nbval -n auto --dist loadscope -q tests/test_faults.py
 
 # Every notebook is run and compared, its pages and pictures too, with the best cache server there is; those with every
 # exercise solved again, with the server that is always there. The instructor's edition runs the same cells as the solved
@@ -65,7 +69,7 @@ clean:
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
-	@echo "Also: build, slides, requirements, clean; the parts of test: lint, unit, notebooks, drift."
+	@echo "Also: build, slides, faults, requirements, clean; the parts of test: lint, unit, notebooks, drift."
 
 $(STAMP): requirements.txt pyproject.toml
 	@touch .writable 2>/dev/null && rm -f .writable || { \

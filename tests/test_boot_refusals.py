@@ -212,7 +212,7 @@ def test_no_folder_for_temporary_files_is_said_in_one_line(tmp_path: Path) -> No
     # Read-only, and not covered: the course itself may stand below one of them.
     read_only = "mount --bind $f $f && mount -o remount,ro,bind $f"
     command = in_a_namespace(f"for f in /tmp /var/tmp; do {read_only} || exit; done && cd /proc")
-    said = boot(command=command, TMPDIR="/nowhere")
+    said = boot(command=command, TMPDIR="/dev/null/nowhere")
     assert said.startswith("LabError: There is no folder for temporary files: ") and "Set TMPDIR" in said
     assert said.count("\n") == 1
 

@@ -209,7 +209,7 @@ def test_a_view_that_needs_a_host_is_given_one(audit: Audit) -> None:
         (["--language=xx"], {}, "No language 'xx': settings.LANGUAGES has en, de."),
         (["--header=nonsense"], {}, "--header 'nonsense' is not of the form"),
         (["--seconds=0"], {}, "--seconds must be more than 0."),
-        ([], {"PLANTED_DATABASE": "/nowhere/planted.sqlite3"}, "The database 'default' does not work"),
+        ([], {"PLANTED_DATABASE": "/dev/null/planted.sqlite3"}, "The database 'default' does not work"),
         ([], {"settings": "planted.broken_urlconf"}, "ROOT_URLCONF 'planted.nowhere' does not work"),
         ([], {"settings": "planted.broken_middleware"}, "MIDDLEWARE does not work: No module named 'planted.nowhere'"),
         (["/safe/imprint"], {}, "Not all that was to be audited could be"),

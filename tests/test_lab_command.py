@@ -54,7 +54,7 @@ def command(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tutorial_project.lab", *arguments],
         cwd=ROOT,
-        env={**os.environ, "HOME": env.get("TUTORIAL_WORK", "/nowhere"), **env},
+        env={**os.environ, "HOME": env.get("TUTORIAL_WORK", "/dev/null/nowhere"), **env},
         capture_output=True,
         text=True,
         check=False,

@@ -114,7 +114,7 @@ def test_a_runserver_killed_outright_leaves_nothing(flags: tuple[str, ...]) -> N
     ],
 )
 def test_what_a_command_lacks_is_said_in_one_line(command: list[str], says: str) -> None:
-    environment = os.environ | {"DATABASE_URL": "sqlite:////nowhere/x", "TUTORIAL_CACHE": "no"}
+    environment = os.environ | {"DATABASE_URL": "sqlite:////dev/null/x", "TUTORIAL_CACHE": "no"}
     environment["REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
     if command == ["runserver"]:
         del environment["REDIS_URL"]

@@ -42,7 +42,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 8) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
     """Whether the condition comes true in that time."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
