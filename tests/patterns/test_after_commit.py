@@ -7,6 +7,7 @@ from django.core.cache import caches
 from django.db import DatabaseError, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
+from tutorial_project.caching import after_commit
 from tutorial_project.caching.after_commit import AfterCommit
 
 MEMORY = "django.core.cache.backends.locmem.LocMemCache"
@@ -112,7 +113,7 @@ class Commits(TransactionTestCase):
 
     def test_what_could_not_be_deleted_is_logged(self) -> None:
         self.delete.away = True
-        with self.assertLogs("tutorial_project.caching.after_commit", "ERROR") as logged:
+        with self.assertLogs(after_commit.logger, "ERROR") as logged:
             AfterCommit(self.delete)(["product:42"])
         self.assertIn("stale until it expires: ['product:42']", logged.output[0])
 
