@@ -235,11 +235,11 @@ print(f"hit ratio: largest relative error {hits_off:.1%}, below 3 %: {hits_off <
 print(f"share of stale answers: never off by more than 0.02: {stale_off < 0.02}")
 
 # %% [markdown]
-# **What just happened.** Left of the bend a longer life buys hits, and costs little. Right of it hits are all but bought; what still
-# grows is the share of stale answers. Where the bend lies depends on how often the value is read. What you pay there depends on
-# how often it changes. Neither depends on your database.
+# **What just happened.** Left of the bend a longer life buys hits. Right of it, hits are all but bought; what still grows is the share of
+# stale answers. Where the bend lies depends on how often the value is read: $\lambda T$ of about ten. What you have paid by then depends on
+# how often it changes: here every fifth answer. If that is too much, stop before the bend; exercise 6.2 finds the place.
 #
-# > **Keep this.** Lengthen a TTL up to the bend of its curve, $\lambda T$ of about ten. Beyond it you buy age.
+# > **Keep this.** No TTL is worth more than ten times the pause between two reads. How much less it must be, the changes say.
 #
 # ### Play with it
 #
@@ -262,7 +262,7 @@ slide(dot, ttl=[1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 900], start=60, unit="s"
 # ### What needs no event · minute 19
 #
 # One merit of a TTL is not on the curve: whoever changes the data has to do nothing. Here is the shop's own `product_detail`, kept
-# for 60 seconds, on the real database. Two of the ways to change a price send no signal that a program could hear.
+# for 60 seconds, on the real database. Two of these ways to change a price send no signal that a program could hear (notebook `07` lists them all).
 
 # %%
 from django.db import connection
@@ -329,7 +329,7 @@ pd.DataFrame(opened_at, columns=["page", "opened at", "shows data of", "so old"]
 
 # %% [markdown]
 # **What just happened.** The second page was built from a fragment in its last second, and lived for ten minutes of its own. No layer knows
-# how old the thing is that it is given. A third below them, the value that the fragment is drawn from, adds its own.
+# how old the thing is that it is given. What lies below the fragment would add its own: the next table counts three for the home page.
 #
 # > **Keep this.** The promise of a page is the sum of the TTLs on the way to it, not the longest of them.
 #
@@ -354,7 +354,7 @@ with pd.option_context("display.max_colwidth", None):
 # %% [markdown]
 # Is it kept? `executed` sends half an hour of visits, with a price, a review or an order changed each minute, to the layered shop on a
 # clock. It follows every value from the database into the entries made from it. The columns: how often an entry was `served`; how
-# often it was `wrong`, another value than the database's; the `oldest` data served, and the age `promised`, in seconds.
+# often it was `wrong`, another value than the database's (`drawn` is HTML, and not compared); the `oldest` data served, and the age `promised`, in seconds.
 
 # %% tags=["claim:I2", "answer"]
 from tutorial_project.lab.freshness import busy, executed
@@ -443,8 +443,8 @@ lab.keep(*KEPT, seconds=86_400)
 lab.scoreboard(a_minute=a_minute, ten_minutes=ten_minutes, a_day=replay_at_pace(morning))
 
 # %% [markdown]
-# The menu, asked for on every page, is past its bend after ten minutes. A single product in a small shop is not: hardly anybody
-# comes back within that time. One TTL for all of them is never right.
+# The menu, asked for on every page, is past its bend after ten minutes. A single product in this small slice is found as
+# seldom after a day: hardly anybody comes back to the same one. One TTL for all of them is never right.
 #
 # | TTL | when | cost | how it fails | lines |
 # |---|---|---|---|---|
@@ -500,7 +500,7 @@ per_30_s = (
     .reindex(range(0, 1800, 30), fill_value=0)
 )
 alt = (
-    f"the database is asked {per_30_s.max()} times in the half minute after ten minutes, and not at all in most others"
+    f"the database is asked {per_30_s.max()} times in one half minute, and mostly not at all"
 )
 draw.lines({"queries in 30 s": (per_30_s.index.tolist(), per_30_s.tolist())}, alt, xlabel="seconds", ylabel="queries")
 print(
@@ -550,7 +550,7 @@ columns = ["fixed: hit ratio (predicted)", "sliding: hit ratio (predicted)", "fi
 pd.DataFrame.from_dict(lives, orient="index", columns=columns)
 
 # %% [markdown]
-# A few hundredths more hits, and no limit to the age: the more an entry is in demand, the longer it is wrong. A sliding life is right for what
+# More hits, most where entries are short-lived, and no limit to the age: the more an entry is in demand, the longer it is wrong. A sliding life is right for what
 # is true because it is stored, such as a session. If you need both, store the end of the life with the value.
 #
 # ### Changes that come evenly, at random, in bursts · minute 37
@@ -663,8 +663,8 @@ pd.DataFrame.from_dict(headed, orient="index", columns=["Cache-Control", "Age"])
 # ### Exercise 6.2 (10 minutes): the longest lifetime that keeps the promise
 #
 # "At most five answers in a hundred may be stale." Write `ttl_for(reads, writes, stale)`: the longest TTL, in seconds, at which the share of
-# stale answers is at most `stale`, for a value that is read `reads` times and changed `writes` times a second, at random. A hundredth of the
-# share more or less is no matter; no lifetime is over a day. `theory.stale_share(reads, writes, ttl)` gives the share.
+# stale answers is at most `stale`, for a value that is read `reads` times and changed `writes` times a second, at random. Whole seconds
+# are too coarse: the share must be right to a hundredth of itself. No lifetime is over a day. `theory.stale_share(reads, writes, ttl)` gives the share.
 
 # %% tags=["exercise"]
 from tutorial_project.lab import theory
@@ -697,7 +697,7 @@ check("6.2", ttl_for)
 # ### Exercise 6.3 (10 minutes): until the next list
 #
 # A wholesaler publishes a new price list at every full hour. Write `price_list(now, ask)`: the list that is in force at `now`, in whole seconds since
-# midnight. `ask()` fetches it, slowly. It is kept under `price_list`; no list of an earlier hour is given, not for a second, and each hour's
+# midnight. `ask()` fetches it, slowly. It is kept in the cache; no list of an earlier hour is given, not for a second, and each hour's
 # list is asked for once at most.
 
 

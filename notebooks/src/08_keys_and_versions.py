@@ -97,7 +97,7 @@ def forget_everything(instance, **kwargs):
 keep(by_name)
 with forgetting(forget_everything):
     before = lab.replay(evening)
-lab.scoreboard(forget_everything=before)
+lab.scoreboard(forget_all=before)
 
 # %% [markdown]
 # The menu has not changed all evening, and yet look at its hit ratio: each price took it along. What we want is to forget one product and
@@ -579,7 +579,7 @@ def forget_product(sender, instance, **kwargs):
 keep(by_generation)
 with forgetting(forget_product):
     after = lab.replay(evening)
-lab.scoreboard(forget_everything=before, forget_one_product=after)
+lab.scoreboard(forget_all=before, forget_one=after)
 
 # %% [markdown]
 # The same changes, and nothing that they left alone was forgotten. (The uses called `product` and `catalogue` are the look-ups of the generations.)
