@@ -499,9 +499,7 @@ per_30_s = (
     .value_counts()
     .reindex(range(0, 1800, 30), fill_value=0)
 )
-alt = (
-    f"the database is asked {per_30_s.max()} times in one half minute, and mostly not at all"
-)
+alt = f"the database is asked {per_30_s.max()} times in one half minute, and mostly not at all"
 draw.lines({"queries in 30 s": (per_30_s.index.tolist(), per_30_s.tolist())}, alt, xlabel="seconds", ylabel="queries")
 print(
     f"hit ratio of the half hour: {run.hit_ratio:.3f}; half minutes without a query: {int((per_30_s == 0).sum())} of 60"
