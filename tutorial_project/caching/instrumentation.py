@@ -175,17 +175,19 @@ def _metered_call(method: Callable[..., Any], operation: str, alias: str) -> Any
         if operation in ("get_many", "delete_many"):  # an iterator of keys can be read once only
             args, kwargs = _listed(args, kwargs)
         outer, frame = going_on.get(), Frame(operation)
-        token = going_on.set(frame)
         found: tuple[str, ...] = ()
         missed: tuple[str, ...] = ()
         values: Mapping[str, Any] = {}
         started = perf_counter()
-        try:
+        try:  # before it is set: an interrupt or a time limit may come after any call
+            going_on.set(frame)
             result, found, missed, values = _READERS.get(operation, _other)(method, frame, *args, **kwargs)
             return result
         finally:
+            going_on.set(
+                outer
+            )  # first of all: what is interrupted here must not stand for the caller of all that follows
             seconds = perf_counter() - started
-            going_on.reset(token)
             if operation == "get_or_set" and frame.inner:
                 found, missed = frame.inner[0].found, frame.inner[0].missed
             weighed, part_of = sizes(values, frame), outer.operation if outer else ""
@@ -257,11 +259,12 @@ def _apart(compute: Callable[[], Any]) -> Callable[[], Any]:
 
     @functools.wraps(compute)
     def computed() -> Any:
-        token = going_on.set(None)
+        outer = going_on.get()
         try:
+            going_on.set(None)
             return compute()
         finally:
-            going_on.reset(token)
+            going_on.set(outer)
 
     return computed
 
