@@ -45,9 +45,11 @@ def runs(pid: int) -> bool:
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
     """Whether the condition comes true in that time."""
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
-    return condition()
+    return True
 
 
 @pytest.fixture
