@@ -77,11 +77,12 @@ def map_of_your_own(answer: Any, lab: "Lab") -> str:
     cleared = []
     with answer.connected():
         for what, (change, hint) in CHANGES.items():
-            cleared.append(judge_change(what, change, hint))
+            cleared.append(judge_change(answer, what, change, hint))
+        judge_stores(answer)
     return f"{len(CHANGES)} kinds of change, {sum(cleared)} entries cleared, none of the three categories ever wrong."
 
 
-def judge_change(what: str, change: Callable[[], Any], hint: str) -> int:
+def judge_change(answer: Touches, what: str, change: Callable[[], Any], hint: str) -> int:
     """Keep three categories, make the change; how many were cleared. Raises Wrong if one is stale, or all gone."""
     cache.clear()
     keys = {pk: f"category:{pk}:cheapest" for pk in (HERE, THERE, ELSEWHERE)}
@@ -93,7 +94,8 @@ def judge_change(what: str, change: Callable[[], Any], hint: str) -> int:
         true = ask_cheapest(pk)
         if key in left and left[key] != true:
             at = next(n for n in range(3) if left[key][n] != true[n])
-            raise Wrong(f"{what}, and {key!r} still has {left[key][at]!r} where {true[at]!r} belongs. {hint}")
+            told = f"{what}, and {key!r} still has {left[key][at]!r} where {true[at]!r} belongs."
+            raise Wrong(f"{told} {wrong_name(answer, change) or hint}")
     if not left and change is not store_renamed:  # the store sells in most of them
         own = Category.objects.get(pk=HERE)
         raise Wrong(
@@ -101,3 +103,28 @@ def judge_change(what: str, change: Callable[[], Any], hint: str) -> int:
             "of the product's own category, no more."
         )
     return len(keys) - len(left)
+
+
+def named(answer: Touches, row: Product | Tenant) -> set[str]:
+    """The keys that the map names for a row."""
+    return {key for key in answer.keys_of(row) if isinstance(key, str)}
+
+
+def wrong_name(answer: Touches, change: Callable[[], Any]) -> str:
+    """What to say where the map names keys for the row that was changed, and not the one of its category; or ""."""
+    row = Tenant.objects.get(pk=3) if change is store_renamed else Product.objects.get(pk=6)
+    keys, wanted = named(answer, row), f"category:{Product.objects.get(pk=6).category_id}:cheapest"
+    if not keys or wanted in keys:
+        return ""
+    return f"The map names {', '.join(map(repr, sorted(keys)[:3]))}, and not {wanted!r}: the number is the category's."
+
+
+def judge_stores(answer: Touches) -> None:
+    """Raise Wrong where the map names a category for a store that sells nothing in it."""
+    for store in Tenant.objects.all():
+        sells = Category.objects.filter(products__tenant=store).values_list("pk", flat=True)
+        if beyond := named(answer, store) - {f"category:{pk}:cheapest" for pk in sells}:
+            raise Wrong(
+                f"{store.name} is renamed, and the map names {sorted(beyond)[0]!r}, a category where it sells nothing. "
+                "Name those of its own products."
+            )

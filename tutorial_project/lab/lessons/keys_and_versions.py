@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from django.core.cache.backends.base import CacheKeyWarning
 
@@ -85,6 +86,19 @@ def met(asked: Question, other: Question) -> str:
     return told + "a part that holds what stands between the parts moves the border. Escape each part, as key() does."
 
 
+def judge_elsewhere(answer: Callable[..., Any], search: Search) -> None:
+    """Raise Wrong where another process would look under other names: hash() of a text differs from one to the next."""
+    again, own = len(search.asked), hash
+    with mock.patch("builtins.hash", lambda value: own(value) ^ 0x5BD1):
+        for question in ORDINARY:
+            attempt(answer, *question, search)
+    if len(search.asked) > again:
+        raise Wrong(
+            "hash() of a text is another number in each process, so no worker finds what another one stored. Spell the "
+            "key out, or take hashlib's."
+        )
+
+
 def judge_kept(answer: Callable[..., Any], search: Search, questions: list[Question]) -> None:
     """Raise Wrong unless each question was searched once, and its results are kept for ten minutes."""
     again = len(search.asked)
@@ -97,6 +111,7 @@ def judge_kept(answer: Callable[..., Any], search: Search, questions: list[Quest
             f"{len(ORDINARY)} questions asked again were searched again {len(search.asked) - again} times, with "
             f"{len(kept)} entries there. Is there something in the key, or before the look-up, that differs each time?"
         )
+    judge_elsewhere(answer, search)
     for key, left in kept.items():
         if not 580 <= left <= 600:
             raise Wrong(f"{key!r} lives {lifetime(left)}, and should for 600.")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # 8.2
 
 PLACE = "product:{}:generation"
+LOSSES = 300  # more than a byte, or two digits, can tell apart
 Remembered = Callable[[int, str, Callable[[], Any]], Any]
 
 
@@ -107,6 +108,18 @@ def judge_changes(answer: Remembered, lab: "Lab") -> None:
         )
     if found != "20.00":
         raise Wrong(f"after the generation was lost, remembered(7, 'price', …) gives {found!r}, expected '20.00'.")
+    judge_losses(answer)
+
+
+def judge_losses(answer: Remembered) -> None:
+    """Raise Wrong where a generation is drawn from so few that one of `LOSSES` is a second time the same."""
+    for loss in range(LOSSES):
+        cache.delete(PLACE.format(7))
+        if (found := attempt(answer, 7, "price", Computing(loss))) != loss:
+            raise Wrong(
+                f"lost once it is right; lost {loss} times, and the value of loss {found} is back: drawn from so few, "
+                "the same one comes again. Sixteen random characters are enough for ever."
+            )
 
 
 def every_order(answer: Remembered) -> str:
