@@ -85,11 +85,6 @@ class Fleet(Processes):
         self.until(lambda: time.monotonic() > round_.at + seconds, seconds + 1)
         return self.log.answers_frame(self.finish(round_, limit))
 
-    def silent(self, round_: Round) -> set[tuple[int, int]]:
-        """The clients that have not come to the round's end, of processes that live and are not paused."""
-        self._wire.pump(0)
-        return {who for who in round_.asked - round_.done if who[0] in self._wire.links and who[0] not in self.paused}
-
     def answers_of(self, round_: Round) -> list[Answer]:
         """The answers of a round so far."""
         self.log.read()

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -193,6 +193,11 @@ class Processes:
             return next((pid for pid in reversed(running) if pid not in besides), None)
 
         return self.until(computing, limit)
+
+    def silent(self, round_: Round) -> set[tuple[int, int]]:
+        """The clients that have not come to the round's end, of processes that live and are not paused."""
+        self._wire.pump(0)
+        return {who for who in round_.asked - round_.done if who[0] in self._wire.links and who[0] not in self.paused}
 
     def until(self, condition: Callable[[], Any], limit: float) -> Any:
         """Wait until the condition holds, for `limit` seconds at most. Returns what it said last."""

@@ -244,8 +244,8 @@ def load(plan: dict[str, Any], folder: Path) -> Callable[[Setup], Any]:
     settings.configure(**chosen)
     django.setup()
     if name:
-        return getattr(import_module(name), function)  # type: ignore[no-any-return]
-    return pickle.loads((folder / "contestant").read_bytes())  # type: ignore[no-any-return]
+        return getattr(import_module(name), function)
+    return pickle.loads((folder / "contestant").read_bytes())
 
 
 def fork(folder: Path, number: int, plan: dict[str, Any], make: Callable[[Setup], Any], control: Control) -> None:
