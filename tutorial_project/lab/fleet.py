@@ -58,14 +58,7 @@ class Fleet(Processes):
         order: dict[str, Any] = {"do": "ask", "number": number, "keys": list(keys), "clients": clients}
         order |= {"at": at, "until": at + seconds, "pause": pause if seconds else 0, "language": language}
         for pid in asked:
-            self._wire.send(
-                self._wire.links[pid],
-                do="ask",
-                clients=clients,
-                pause=pause if seconds else 0,
-                language=language,
-                **order,
-            )
+            self._wire.send(self._wire.links[pid], **order)
         return round_
 
     def finish(self, round_: Round, limit: float = 20.0) -> list[Answer]:
