@@ -22,6 +22,7 @@ from .fleet_processes import Round
 
 SLACK = 1.0  # seconds that a busy machine may add to any bound
 POLL = 0.25  # seconds between two looks of whoever waits, at most
+HELD = 0.6  # of a lease: for so long a computation is held, to see who waits for it
 LONGEST = 20.0  # seconds after which a client counts as not answered
 
 
@@ -75,39 +76,39 @@ def cold(fleet: Fleet) -> Outcome:
 def expiry(fleet: Fleet, expiries: int = 3) -> Outcome:
     """Demand 2: the value expires under traffic. One computation each time, and no client runs or waits for it.
 
-    Counted, not timed: the computation is held until every client has had an answer to a question that it asked
-    meanwhile; who has none after three seconds waits for it.
+    Counted, not timed: the computation is held (for less than a lease) until every client has had an answer to a
+    question that it asked meanwhile. Who has had none, and then gets the value that was computed, waited for it.
     """
     outcome = Outcome("expiry")
     fleet.afresh()
     fleet.tell(database=True)
     ask(fleet, "key", language="de")
-    fleet.tell(hanging=["key"])
+    first = [each.computation for each in fleet.log.of("key")]
     traffic = fleet.begin("key", seconds=60, language="de")
-    counts, waiting, before = [], 0, len(fleet.log.of("key"))
+    counts, waiting = [], 0
     for _ in range(expiries):
         known = [each.computation for each in fleet.log.of("key")]
-        if not fleet.until(partial(new, fleet, known), fleet.timeout + 5):
+        fleet.tell(hanging=["key"])
+        came = fleet.until(partial(new, fleet, known), fleet.timeout + 5)
+        if came:
+            fleet.until(partial(all_served_since, fleet, came[0].began, traffic), HELD * fleet.lease)
+            unserved, let_go = unserved_since(fleet, came[0].began, traffic), time.monotonic()
+        fleet.tell(hanging=[])
+        if not came:
             outcome.note("refreshed", False, False, "nobody computed after the expiry")
             break
-        began = new(fleet, known)[0].began
-        fleet.until(partial(all_served_since, fleet, began, traffic), 3)
-        waiting += len(unserved_since(fleet, began, traffic))
-        fleet.tell(hanging=[])
         fleet.until(partial(latest_are_new, fleet, traffic, known), 5)
         counts.append(len(new(fleet, known)))
-        fleet.tell(hanging=["key"])
-        if waiting:
-            break  # it will not get better, and each time takes three seconds
-    fleet.tell(hanging=[])
+        following = next_answers(fleet.answers_of(traffic), let_go)
+        waiting += sum(following.get(who) not in known for who in unserved)
     answers = fleet.finish(traffic, LONGEST)
     outcome.served(fleet, answers, len(fleet.silent(traffic)))
     outcome.note("computations", counts, set(counts) <= {1}, f"{counts} computations at the expiries")
     ran = sum(answer.ran for answer in answers)
     outcome.note("ran", ran, not ran, f"{ran} computations ran in a request")
     outcome.note("waiting", waiting, not waiting, f"{waiting} clients waited for a computation")
-    foreign = [each for each in fleet.log.of("key")[before:] if each.language != "de"]
-    outcome.note("in another language", len(foreign), not foreign, f"{len(foreign)} computed in another language")
+    foreign = sum(each.language != "de" for each in new(fleet, first))
+    outcome.note("in another language", foreign, not foreign, f"{foreign} computed in another language")
     fleet.until(lambda: not fleet.left_open(), 2)
     left = fleet.left_open()
     outcome.note("connections left open", left, not left, f"{left} database connections left open")
@@ -127,6 +128,15 @@ def unserved_since(fleet: Fleet, began: float, round_: Round) -> set[tuple[int, 
 def all_served_since(fleet: Fleet, began: float, round_: Round) -> bool:
     """Whether there are none of these."""
     return not unserved_since(fleet, began, round_)
+
+
+def next_answers(answers: Sequence[Answer], moment: float) -> dict[tuple[int, int], str | None]:
+    """The computation of each client's first answer after this moment; None for an error."""
+    following: dict[tuple[int, int], str | None] = {}
+    for answer in answers:
+        if answer.answered > moment:
+            following.setdefault((answer.pid, answer.client), answer.computation)
+    return following
 
 
 def latest_are_new(fleet: Fleet, round_: Round, known: Sequence[str]) -> bool:
@@ -193,6 +203,7 @@ def outlived(fleet: Fleet) -> Outcome:
     answers = fleet.finish(round_, LONGEST)
     outcome.served(fleet, answers, len(fleet.silent(round_)))
     counted(outcome, "computations", fleet.log.of("key"), 1)
+    fleet.tell(cost=fleet.cost)
     limit = fleet.about.get("limit") or fleet.limit
     first = fleet.holder("hung")
     left = hung.at + limit + fleet.lease + SLACK - time.monotonic()
@@ -247,7 +258,9 @@ def overtaken(fleet: Fleet) -> Outcome:
     and of one that was being refreshed.
     """
     outcome = Outcome("overtaken")
-    for place in ("the same process", "another process"):
+    later: list[Answer] = []
+    silent = 0
+    for place in ("same process", "another process"):
         fleet.afresh()
         ask(fleet, "warm")
         time.sleep(fleet.timeout + 0.05)
@@ -256,17 +269,20 @@ def overtaken(fleet: Fleet) -> Outcome:
         holders = {key: fleet.holder(key) for key in ("warm", "cold")}
         version = fleet.write()
         for key, pid in holders.items():
-            where = pid if place == "the same process" else next(each for each in fleet.pids if each != pid)
+            where = pid if place == "same process" else next(each for each in fleet.pids if each != pid)
             said = fleet.invalidate(key, where)
-            outcome.note("invalidated", said.returned is not None and not said.error, not said.error, f"{said.error}")
+            if said.error or said.returned is None:
+                outcome.note("invalidated", False, False, f"an invalidation failed ({said.error or 'no answer'})")
         rounds += [fleet.begin("warm"), fleet.begin("cold")]
         fleet.until(partial(begun, fleet, version, {"warm", "cold"}), 2)
         fleet.tell(hanging=[])
         after = [answer for round_ in rounds for answer in fleet.finish(round_, 5) if round_ in rounds[2:]]
         for key in ("warm", "cold"):
-            answers, silent = ask(fleet, key)
-            after += answers
-            outcome.served(fleet, answers, silent, f"{key}, {place}: ")
-            stale = [each for each in after if each.key == key and each.version != version and not each.error]
-            outcome.note(f"{key}, {place}: stale", len(stale), not stale, f"{len(stale)} stale ({key} key, {place})")
+            last = fleet.begin(key)
+            after += fleet.finish(last, LONGEST)
+            silent += len(fleet.silent(last))
+            stale = sum(each.key == key and each.version == 1 for each in after)
+            outcome.note(f"stale ({key}, {place})", stale, not stale, f"{stale} stale ({key} key, {place})")
+        later += after
+    outcome.served(fleet, later, silent)
     return outcome
