@@ -5,7 +5,8 @@
 
 A demand begins afresh: new processes, an empty server. What is counted is counted by the origin and by the clients,
 outside the cache. Where a time has a bound, `SLACK` is added to it, for a machine that is busy with other things.
-The cache server's absence is in `demands_away.py`; `trial` runs them all.
+Late values are in `demands_late.py`; errors, the cache server's absence, and `trial`, which runs them all, in
+`demands_away.py`.
 """
 
 from __future__ import annotations
@@ -146,6 +147,12 @@ def latest_are_new(fleet: Fleet, round_: Round, known: Sequence[str]) -> bool:
     return all(latest.get(who) not in (None, *known) for who in round_.asked if who[0] in alive)
 
 
+def settle(fleet: Fleet, pids: Sequence[int]) -> None:
+    """Wait until these processes compute nothing any more, and what they computed is stored."""
+    fleet.until(lambda: all(each.how for each in fleet.log.computations.values() if each.pid in pids), 5)
+    fleet.until(lambda: False, 0.1)  # in the background, a value is stored after the origin has counted its end
+
+
 def counted(outcome: Outcome, what: str, computations: Sequence[Computation], most: int) -> None:
     """Note how many computations there were; more than `most`, or none, is a fault."""
     n = len(computations)
@@ -206,83 +213,11 @@ def outlived(fleet: Fleet) -> Outcome:
     fleet.tell(cost=fleet.cost)
     limit = fleet.about.get("limit") or fleet.limit
     first = fleet.holder("hung")
-    left = hung.at + limit + fleet.lease + SLACK - time.monotonic()
+    left = hung.at + 1.5 * limit + fleet.lease + SLACK - time.monotonic()  # turns of renewal are counted, not timed
     given_up = bool(first and fleet.until(lambda: len(fleet.log.of("hung")) > 1, left))
     outcome.note("hung: given up", given_up, given_up, f"a hung computation holds the key after {limit:g} s")
     fleet.tell(hanging=[])
     fleet.finish(hung, LONGEST)
     silent = len(fleet.silent(hung))
     outcome.note("hung: no answer", silent, not silent, f"{silent} clients without an answer")
-    return outcome
-
-
-def paused(fleet: Fleet) -> Outcome:
-    """Demand 5: the holder is stopped past its lease, another stores a newer version; going on, it stores nothing."""
-    outcome = Outcome("paused")
-    fleet.afresh()
-    round_ = fleet.begin("key")
-    pid, at = fleet.holder("key"), time.monotonic()
-    assert pid
-    fleet.pause(pid)
-    version = fleet.write()
-    others = fleet.begin("key", seconds=60, pids=[each for each in fleet.pids if each != pid])
-    past = at + 1.2 * fleet.lease
-    newer = fleet.until(lambda: time.monotonic() > past and read(fleet.answers_of(others), version), LONGEST / 2)
-    fleet.finish(others, 2)
-    outcome.note("computed again", bool(newer), bool(newer), "nobody computed while the holder was stopped")
-    fleet.go_on(pid)
-    fleet.until(lambda: all(each.how for each in fleet.log.of("key") if each.pid == pid), 5)
-    fleet.finish(round_, 5)
-    time.sleep(0.1)  # a refresh in the background stores after the origin has counted its end
-    answers, silent = ask(fleet, "key")
-    outcome.served(fleet, answers, silent)
-    stale = [answer for answer in answers if answer.version == 1]
-    outcome.note("stale", len(stale), not stale, f"{len(stale)} read what the stopped holder stored late")
-    return outcome
-
-
-def read(answers: Sequence[Answer], version: int) -> bool:
-    """Whether somebody has read this version."""
-    return any(answer.version == version for answer in answers)
-
-
-def begun(fleet: Fleet, version: int, keys: set[str]) -> bool:
-    """Whether each of these keys has a computation that read this version."""
-    return keys == {each.key for each in fleet.log.computations.values() if each.version == version}
-
-
-def overtaken(fleet: Fleet) -> Outcome:
-    """Demand 5: the row changes and is invalidated while it is computed, in the same process and in another.
-
-    Who asks after `invalidate` has returned is not given what began to be computed before: of a key that nobody had,
-    and of one that was being refreshed.
-    """
-    outcome = Outcome("overtaken")
-    later: list[Answer] = []
-    silent = 0
-    for place in ("same process", "another process"):
-        fleet.afresh()
-        ask(fleet, "warm")
-        time.sleep(fleet.timeout + 0.05)
-        fleet.tell(hanging=["warm", "cold"])
-        rounds = [fleet.begin("warm"), fleet.begin("cold")]
-        holders = {key: fleet.holder(key) for key in ("warm", "cold")}
-        version = fleet.write()
-        for key, pid in holders.items():
-            where = pid if place == "same process" else next(each for each in fleet.pids if each != pid)
-            said = fleet.invalidate(key, where)
-            if said.error or said.returned is None:
-                outcome.note("invalidated", False, False, f"an invalidation failed ({said.error or 'no answer'})")
-        rounds += [fleet.begin("warm"), fleet.begin("cold")]
-        fleet.until(partial(begun, fleet, version, {"warm", "cold"}), 2)
-        fleet.tell(hanging=[])
-        after = [answer for round_ in rounds for answer in fleet.finish(round_, 5) if round_ in rounds[2:]]
-        for key in ("warm", "cold"):
-            last = fleet.begin(key)
-            after += fleet.finish(last, LONGEST)
-            silent += len(fleet.silent(last))
-            stale = sum(each.key == key and each.version == 1 for each in after)
-            outcome.note(f"stale ({key}, {place})", stale, not stale, f"{stale} stale ({key} key, {place})")
-        later += after
-    outcome.served(fleet, later, silent)
     return outcome

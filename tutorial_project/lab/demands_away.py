@@ -21,9 +21,9 @@ from .demands import (
     latest_are_new,
     new,
     outlived,
-    overtaken,
-    paused,
+    settle,
 )
+from .demands_late import overtaken, paused
 from .fleet import Fleet
 from .fleet_log import Computation, most_at_once
 
@@ -112,7 +112,7 @@ def _away(fleet: Fleet, name: str, go: Callable[[], float], come: Callable[[], f
     said = fleet.invalidate("key")
     told = said.returned is not None and bool(said.error)
     outcome.note("invalidation", (said.error or "nothing").split(":")[0], told, "a lost invalidation was not reported")
-    fleet.until(lambda: all(each.how for each in fleet.log.computations.values()), 5)
+    settle(fleet, fleet.pids)
     by_process, by_key = defaultdict(list), defaultdict(list)
     for each in fleet.log.computations.values():
         if each.computation not in filled:
