@@ -87,14 +87,15 @@ class LockKept(Plain):
     """A lock that is kept when the computation raises: whoever comes later waits until it ends by itself."""
 
     def get(self, key: str) -> Any:
+        asked = time.monotonic()
         while (value := cache.get(key)) is None:
-            if cache.get(f"{key}:failed"):
-                raise OriginFailed("Another's computation failed.")
+            if cache.get(f"{key}:failed", 0) > asked:
+                raise OriginFailed("Another's computation has failed.")
             if cache.add(f"{key}:lock", 1, 3):
                 try:
                     value = self.setup.compute(key)
                 except OriginFailed:
-                    cache.set(f"{key}:failed", 1, 1)
+                    cache.set(f"{key}:failed", time.monotonic())
                     raise
                 cache.set(key, value, self.setup.timeout)
                 cache.delete(f"{key}:lock")
