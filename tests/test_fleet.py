@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
     """Two processes with four clients each over `Protection`."""
-    with Fleet("fleet_contestants:Protected", 2, 4, cost=0.2) as fleet:
+    with Fleet("fleet_contestants:Protected", 2, 4, cost=0.2, timeout=60) as fleet:
         yield fleet
 
 
