@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from django.core.cache import cache
 
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.fleet import Fleet
@@ -66,10 +68,18 @@ def test_a_class_of_the_notebook_can_be_the_contestant() -> None:
             self.setup = setup
 
         def get(self, key: str) -> Any:
-            return self.setup.compute(key)
+            return cache.get_or_set(key, lambda: self.setup.compute(key), 60)
 
-    with Fleet(Mine, 1, 2, cost=0.01) as fleet:
+    with Fleet(Mine, 2, 1, cost=0.5) as fleet:
         assert len(fleet.ask("key")) == len(fleet.computations) == 2
+        with fleet.server.client() as client:
+            assert client.keys() == [b":1:key"]
+
+
+def test_a_contestant_that_cannot_travel_is_refused_in_one_line() -> None:
+    lock = threading.Lock()
+    with pytest.raises(LabError, match="cannot go to another process"), Fleet(lambda setup: lock, 1, 1):
+        pass
 
 
 def test_the_origin_is_told_from_outside(small: Fleet) -> None:
