@@ -16,6 +16,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
+from django.conf import settings
 from django.core.cache import caches
 from django.db import connections
 from django.urls import clear_url_caches, path
@@ -97,7 +98,7 @@ class _Pickler(cloudpickle.Pickler):
             if type(value).__module__.split(".")[0] in OURS and not isinstance(value, type | FunctionType | ModuleType)
         }
         # `local = caches["local"]` in a notebook: each process, and each of its threads, has its own of that name.
-        for name, handler in HANDLERS.items():
+        for name, handler in HANDLERS.items() if settings.configured else ():
             self._named |= {id(handler[alias]): f"{name}[{alias}]" for alias in handler}
 
     def persistent_id(self, obj: Any) -> str | None:
