@@ -82,7 +82,8 @@ class ValueTests(ProtectionCase):
         self.assertEqual(self.left(), ())
 
     def test_none_and_whatever_is_false_are_values(self) -> None:
-        for value in (None, 0, "", [], False):
+        values: list[Any] = [None, 0, "", [], False]
+        for value in values:
             self.cache.clear()
             self.assertEqual([self.read(value), self.read("never")], [value] * 2)
 
@@ -152,7 +153,7 @@ class ValueTests(ProtectionCase):
 
     def test_a_cache_that_stores_nothing(self) -> None:
         protection = Protection(cache=DummyCache("", {}))
-        self.assertEqual([protection.get_or_set("menu", lambda v=v: v, 60) for v in "ab"], ["a", "b"])
+        self.assertEqual([self.read(value, protection) for value in "ab"], ["a", "b"])
 
     def test_what_cannot_be_meant(self) -> None:
         for timeout in (-1, float("nan")):
