@@ -28,11 +28,11 @@ from ..caching.stampede import Protection
 
 POLL = 0.05  # seconds between two looks of whoever waits for a lock
 SHARE = 0.1  # of the timeout, by which jitter moves it
-LIMIT, SLOTS = 6, 4  # the lease is renewed for so many times its own length; computations at a time without a cache
 
 
 class Setup(Protocol):
-    """What a remedy is told: the computation, and for how many seconds its value, its lock and its old value hold."""
+    """What a remedy is told: the computation, for how many seconds its value, its lock and its old value hold, and the
+    settings of a lease (`Protection`)."""
 
     @property
     def compute(self) -> Callable[[Any], Any]: ...
@@ -42,6 +42,14 @@ class Setup(Protocol):
     def lease(self) -> float: ...
     @property
     def grace(self) -> float: ...
+    @property
+    def limit(self) -> float: ...
+    @property
+    def patience(self) -> float: ...
+    @property
+    def backoff(self) -> float: ...
+    @property
+    def slots(self) -> int: ...
 
 
 class Defence(Protocol):
@@ -59,6 +67,10 @@ class Told:
     timeout: float = 60
     lease: float = 10
     grace: float = 300
+    limit: float = 60
+    patience: float = 30
+    backoff: float = 5
+    slots: int = 4
 
 
 def defended(
@@ -191,8 +203,15 @@ class lease:
 
     def __init__(self, setup: Setup) -> None:
         self.compute, self.timeout = setup.compute, setup.timeout
-        self.limit = LIMIT * setup.lease
-        self.protection = Protection(grace=setup.grace, lease=setup.lease, limit=self.limit, slots=SLOTS)
+        self.limit, self.slots = setup.limit, setup.slots
+        self.protection = Protection(
+            grace=setup.grace,
+            lease=setup.lease,
+            limit=setup.limit,
+            patience=setup.patience,
+            backoff=setup.backoff,
+            slots=setup.slots,
+        )
 
     def get(self, key: Any) -> Any:
         return self.protection.get_or_set(str(key), lambda: self.compute(key), self.timeout)
