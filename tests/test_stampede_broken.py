@@ -215,7 +215,7 @@ def test_a_refresh_that_fails_and_is_not_put_off_is_tried_by_the_next_reader(mon
 
 
 def test_a_flight_that_is_begun_too_late_is_seen(monkeypatch: Patch) -> None:
-    """A computation counts from before it reads: numbered when it ends, it would be shared with those who came later."""
+    """A computation counts from before it reads: numbered when it ends, it would be shared with late comers."""
     end = Flight.end
 
     def ends(self: Flight, *value: Any) -> Any:

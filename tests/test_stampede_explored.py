@@ -23,7 +23,7 @@ from django.db import transaction
 from stampede_world import KEY, LEASE, TIMEOUT, Boom, Value, World, watched
 from tutorial_project.caching import runtime
 from tutorial_project.caching.owned import acquire
-from tutorial_project.caching.stampede import POLL, Protection
+from tutorial_project.caching.stampede import POLL
 from tutorial_project.lab import clock, explore
 from tutorial_project.lab.exploring import Found
 from tutorial_project.shop.models import Product
@@ -35,7 +35,7 @@ LAPSE = 11.0  # seconds: longer than a lease
 def printed_orders(capsys: pytest.CaptureFixture[str]) -> Callable[..., Found]:
     """Explores a world and prints what came of it, bound and all."""
 
-    def orders(world: World, *actors: Callable[[], Any], never: Callable[[Any], Any] | None = None, **how: Any) -> Found:
+    def orders(world: World, *actors: Callable[[], Any], never: Any = None, **how: Any) -> Found:
         with watched(world):
             found = explore(*actors, given=world.given, never=never or world.stale, **how)
         with capsys.disabled():
@@ -71,8 +71,8 @@ def test_nor_with_two_processes_reading(previous: bool, orders: Orders) -> None:
 def test_nor_for_late_readers_of_both_processes(previous: bool, orders: Orders) -> None:
     world = World(previous=previous)
     actors = world.reader(0, "a"), world.writer(1), world.late_reader(0), world.late_reader(1, "late b")
-    found = orders(world, *actors)
-    assert found.bad == 0 and found.complete and found.orders > 8_000
+    found = orders(world, *actors, preemptions=3)
+    assert found.bad == 0 and found.orders > 1_000
 
 
 @PREVIOUS
@@ -80,8 +80,16 @@ def test_nor_for_late_readers_of_both_processes(previous: bool, orders: Orders) 
 def test_nor_among_threads_wherever_the_writer_is(previous: bool, where: int, orders: Orders) -> None:
     world = World(previous=previous)
     actors = world.reader(0, "a"), world.reader(0, "a2"), world.writer(where), world.late_reader(0)
-    found = orders(world, *actors)
-    assert found.bad == 0 and found.complete and found.orders > 1_000
+    found = orders(world, *actors, preemptions=3)
+    assert found.bad == 0 and found.orders > 500
+
+
+def test_nor_for_who_waits_for_another_process(orders: Orders) -> None:
+    """Time passes while one computes, so that those who wait look again; a writer and a late reader come between."""
+    world = World()
+    actors = world.reader(0, "a"), world.reader(1, "b"), clock(POLL), world.writer(0), world.late_reader(1)
+    found = orders(world, *actors, preemptions=2)
+    assert found.bad == 0 and found.orders > 1_000
 
 
 @PREVIOUS
@@ -208,9 +216,7 @@ def test_an_owner_that_hangs_is_given_up_at_the_limit(previous: bool) -> None:
             runtime.sleep(0.25)
         answered.append(runtime.now())
 
-    found = explore(
-        stuck, other, given=world.given, never=lambda end: world.stored() == Value(-1, 0), preemptions=0
-    )
+    found = explore(stuck, other, given=world.given, never=lambda end: world.stored() == Value(-1, 0), preemptions=0)
     assert found.bad == 0 and 3.0 <= answered[-1] <= 3.0 + 1.0 + 0.5 + POLL
 
 
