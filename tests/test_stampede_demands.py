@@ -70,8 +70,7 @@ def test_all_are_tried() -> None:
     ("remedy", "tried", "says"),
     [
         ("stale", [demands.cold, demands.expiry], ["computations", "computations at the expiries"]),
-        ("naive_lock", [demands.paused], ["read what the stopped holder stored late"]),
-        ("plain", [demands_away.frozen], ["errors"]),
+        ("plain", [demands.holder_killed, demands_away.frozen], ["computations", "errors"]),
     ],
 )
 def test_others_do_not(remedy: str, tried: list[Any], says: list[str]) -> None:
