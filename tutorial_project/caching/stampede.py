@@ -203,8 +203,9 @@ class Protection:
     ) -> Value:
         """One request of this process goes on with it; the others wait, for a value whose computation began later."""
         end = time.monotonic() + self.patience  # of all its waits together; a clock that is set does not move it
+        flight = None
         while True:
-            flight, mine = self._flights.join(key)
+            flight, mine = self._flights.join(key, flight)
             if mine:
                 with flight:
                     return cast(Value, flight.end(self._lead(flight, key, compute, timeout, end, away)))
