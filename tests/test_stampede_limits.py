@@ -229,6 +229,18 @@ def test_a_refresh_runs_in_the_callers_language_and_closes_its_connection(lab: L
     assert seen[1][0] == "de" and opened[0][0] is not threading.current_thread() and len(opened) == 1
 
 
+def test_a_refresh_that_fails_is_logged_with_its_key_and_without_the_value(caplog: pytest.LogCaptureFixture) -> None:
+    def fails() -> str:
+        raise ZeroDivisionError
+
+    here = Protection(grace=60)
+    here.get_or_set(KEY, lambda: "alice@example.com", 0.1)
+    time.sleep(0.15)
+    assert here.get_or_set(KEY, fails, 60) == "alice@example.com"
+    assert until(lambda: "ZeroDivisionError" in caplog.text)
+    assert KEY in caplog.text and "alice" not in caplog.text
+
+
 def test_a_hit_is_one_question_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     from redis.connection import Connection
 
