@@ -55,8 +55,7 @@ def herd_sizes(times: Iterable[float], apart: float) -> list[int]:
     times = sorted(times)
     edges = [*_starts(times, apart), float("inf")]
     return [
-        sum(start <= time < following for time in times)
-        for start, following in zip(edges, edges[1:], strict=False)
+        sum(start <= time < following for time in times) for start, following in zip(edges, edges[1:], strict=False)
     ]
 
 

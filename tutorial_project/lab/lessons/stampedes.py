@@ -206,7 +206,9 @@ def judge_traffic(answer: Callable[..., Any]) -> list[int]:
     if not sizes:
         raise Wrong("35 seconds of traffic, and after the first visitor nobody recomputes. It is fresh for 10 seconds.")
     if max(sizes) > 1:
-        raise Wrong(f"{max(sizes)} recomputations at one expiry: everybody who finds it old refreshes it. Who has the lock?")
+        raise Wrong(
+            f"{max(sizes)} recomputations at one expiry: everybody who finds it old refreshes it. Who has the lock?"
+        )
     if len(sizes) > 4:
         raise Wrong(f"{len(sizes)} recomputations in 35 seconds: the value is fresh for 10.")
     later = run.requests[run.requests["arrived"] > 0.5]
@@ -219,7 +221,9 @@ def judge_traffic(answer: Callable[..., Any]) -> list[int]:
     if len(waited):
         raise Wrong(f"{len(waited)} visitors wait for a recomputation, though there is a previous value to give.")
     if (oldest := later["age"].max()) > FRESH + 1:
-        raise Wrong(f"under traffic a visitor is given a ranking of {oldest:.0f} s. It is fresh for 10, then refreshed.")
+        raise Wrong(
+            f"under traffic a visitor is given a ranking of {oldest:.0f} s. It is fresh for 10, then refreshed."
+        )
     return sizes
 
 
@@ -235,14 +239,18 @@ def judge_quiet(answer: Callable[..., Any]) -> None:
     if at_41["age"] > 2:
         raise Wrong(f"given the old value at 40 s; at 41 s it is {at_41['age']:.0f} s old. Who has refreshed it?")
     if at_130["age"] > FRESH + GRACE:
-        raise Wrong(f"nobody asks from 41 s to 130 s, and then the value given is {at_130['age']:.0f} s old: 70 is the most.")
+        raise Wrong(
+            f"nobody asks from 41 s to 130 s, and then the value given is {at_130['age']:.0f} s old: 70 is the most."
+        )
 
 
 def judge_refresh_fails(answer: Callable[..., Any]) -> None:
     """Raise Wrong where a refresh that fails reaches a visitor, or is never tried again."""
     requests = visits(answer, [0.0, 11.0, 12.0, 30.0, 31.0], failing=[2]).requests
     if (requests["error"] != "").any():
-        raise Wrong("a refresh in the background fails, and a visitor who could have had the previous value gets the error.")
+        raise Wrong(
+            "a refresh in the background fails, and a visitor who could have had the previous value gets the error."
+        )
     last = requests.iloc[-1]
     if last["age"] > 25:
         raise Wrong(
