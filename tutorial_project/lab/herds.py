@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from django.core.cache import cache
 
@@ -69,7 +69,7 @@ def _starts(times: Iterable[float], apart: float) -> list[float]:
     return starts
 
 
-def warmed(rate: float, at: float = 1.0, seed: int = 1) -> Iterator[float]:
+def warmed(rate: float, at: float = 0.1, seed: int = 2) -> Iterator[float]:
     """Arrivals for `simulate`: one request at 0, which fills the cache, and `rate` a second (Poisson) from `at` on."""
     yield 0.0
     for moment in poisson(rate, Random(f"{seed} warmed")):
