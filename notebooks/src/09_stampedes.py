@@ -295,7 +295,7 @@ per_expiry[["recomputations", "at_once", "waited", "late"]].agg(["min", "max"]).
 
 
 # %%
-computed = []
+computed: list[int] = []
 
 
 def compute():
@@ -632,7 +632,11 @@ of_this_process: dict[str, Protection] = {}
 
 
 def slow(name):
-    return noted(name, lambda: runtime.sleep(0.2) or "the ranking")
+    def compute():
+        runtime.sleep(0.2)
+        return "the ranking"
+
+    return noted(name, compute)
 
 
 def real_early(request):

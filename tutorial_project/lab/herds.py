@@ -110,8 +110,8 @@ def as_replay(run: Run, use: str) -> pd.DataFrame:
 def under_way(runs: Mapping[str, Run], window: tuple[float, float], capacity: int, alt: str) -> None:
     """Draw, for each run, the requests under way and the queries at once over a `window` of it (s), on one scale.
 
-    `capacity` is how many queries the database runs at full speed. The numbers beside the picture are the peaks, and for
-    how long more queries ran than that.
+    `capacity` is how many queries the database runs at full speed. The numbers beside the picture are the peaks, and
+    for how long more queries ran than that.
     """
     fig, axes = draw.figure(2.6 + 2.0 * len(runs), 3.2, panels=len(runs), sharey=True)
     lines = []
