@@ -463,9 +463,9 @@ seen.round(1).T.assign(cold=from_cold(early()))
 #
 # ## All of it together: the lease · minute 28
 #
-# Both ideas are in `caching/stampede.py`, which is made to be taken along: a lock that only its owner can release, a second look, the previous value
-# meanwhile, for `grace` seconds. It is called a **lease**, since it runs out by itself. And one step further: whoever gets it is **also**
-# given the previous value. The recomputation goes on in the background.
+# These ideas are in `caching/stampede.py`, which is made to be taken along: a lock that only its owner can release, a second look, and the
+# previous value meanwhile, for `grace` seconds. Such a lock is called a **lease**, since it runs out unless its owner renews it. And one
+# step further: whoever gets it is given the previous value **too**. The recomputation goes on in the background.
 
 # %%
 from tutorial_project.caching.stampede import Protection
@@ -577,13 +577,14 @@ lab.scoreboard(get_or_set=as_replay(unprotected, "popular_products"), lease=as_r
 # %% [markdown]
 # | | jitter | lock, previous value | early | lease |
 # |---|---|---|---|---|
-# | when | many keys, stored together | a hot key | a hot key, no lock to be had | a hot key that must never wait |
-# | cost | a word | a second entry, the old value for as long as it computes | $e^{1/\beta}$ recomputations | a file to take along, and both of the left |
-# | how it fails | one hot key | no second look; the holder dies; too short a lock | a cold key; a wrong $\Delta$; a short TTL | the cache server is gone (*Deeper*) |
-# | lines | `jittered(60)` | `cache.add(lock, …, 10)` | `early.get_or_set(…)` | `protection.get_or_set(key, f, 60)` |
+# | when | many keys, stored together | a hot key that may be a little old | a hot key, and no lock to be had | a hot key for which nobody should wait |
+# | cost | a word | a second key; one request waits | $e^{1/\beta}$ recomputations; who makes one waits | a second key; a module to take along |
+# | how it fails | one hot key | no second look; the holder dies; the lock is too short | a cold key; a wrong $\Delta$; a short TTL | what it cannot do is in *Deeper* |
+# | lines | `jittered(600)` | `cache.add(lock, …, 10)`, and look again | `early.get_or_set(key, f, 600)` | `Protection(grace=60)`, `.get_or_set(key, f, 600)` |
 #
-# **Tomorrow at work** (10 minutes): take your busiest cached value. How long does it take to compute, and how often is it asked for at the peak? $1 + \lambda\Delta$.
-# How many queries does your database do at once? If the first is near the second, that expiry is your next outage.
+# **Tomorrow at work** (10 minutes): take your busiest cached value. How long does it take to compute, and how often a second is it asked for at
+# the peak? Work out $1 + \lambda\Delta$. How many queries does your database do at once? If the first is near the second, that expiry is
+# your next outage.
 
 # %% [markdown] tags=["instructor"]
 # **For the instructor.** 35 minutes: three for the questions, three for the wall, seven for the count and the workers, four for jitter, six for
@@ -628,9 +629,9 @@ under_way({"two seconds, a hundred connections": run}, (0, 30), 10, alt)
 print(f"hit ratio of those that were answered: {run.hit_ratio:.2f}")
 
 # %% [markdown]
-# The limit cuts the wall off at a hundred, and what is above it are errors, a burst every two seconds. You would have noticed by them: each burst is over before
-# anybody looks, the hit ratio is 0.95, and every single query is fast on its own. Two graphs show it: connections in use, by the
-# second; and the same query many times at once in the slow log. Their period is a TTL.
+# The limit cuts the wall off at a hundred, and what would have been above it are errors, a burst every two seconds. You would have noticed by
+# the errors, and looked in vain: each burst is over before anybody looks, and the hit ratio is 0.95. Two graphs show it: the
+# connections in use, by the second and not by the minute; and how often the same query runs at once. The period of both is a TTL.
 #
 # ### Early recomputation and the lease on real workers · minute 38
 #
