@@ -158,7 +158,7 @@ class AtomicTests(SimpleTestCase):
 
     def test_a_cache_that_stores_nothing_leases_nothing(self) -> None:
         dummy = DummyCache("", {})
-        self.assertEqual(acquire("menu", "a", 10, cache=dummy), Leased())
+        self.assertEqual(acquire("menu", "a", 10, cache=dummy), Leased(token="a"))
         self.assertFalse(commit("menu", "a", "soup", cache=dummy))
         self.assertFalse(renew("menu", "a", 10, cache=dummy) or release("menu", "a", cache=dummy))
 

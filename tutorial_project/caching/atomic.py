@@ -219,13 +219,13 @@ def _milliseconds(seconds: float) -> int:
 
 
 class _Nothing:
-    """The steps in a cache that stores nothing: whoever asks has to compute, and nothing is ever theirs."""
+    """The steps in a cache that stores nothing: whoever asks may go on, nobody waits, and nothing comes of it."""
 
     def __init__(self, store: DummyCache) -> None:
         pass
 
     def acquire(self, key: str, token: str, ttl: float) -> Leased:
-        return Leased()
+        return Leased(token=token)
 
     def renew(self, key: str, token: str, ttl: float) -> bool:
         return False
