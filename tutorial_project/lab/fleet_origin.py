@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Hashable
+from collections.abc import Generator, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,12 @@ class OriginFailed(Exception):
 
 @dataclass(frozen=True)
 class State:
-    """What the origin is told: seconds that it takes, the version of its row, and how it misbehaves."""
+    """What the origin is told: seconds that it takes, the version of its row, and which keys misbehave."""
 
     cost: float
     version: int = 1
-    failing: bool = False
-    hanging: bool = False  # computations do not end, until this is False again
+    failing: Sequence[str] = ()  # their computations raise
+    hanging: Sequence[str] = ()  # their computations do not end before they are taken from this list
     database: bool = False  # computations open a connection to the database
 
     def save(self, folder: Path) -> None:
@@ -102,10 +102,11 @@ class Origin:
         if database and state.database:
             connection.ensure_connection()
         yield state.cost
-        while self.state().hanging:
+        while key in self.state().hanging:
             yield LOOK
-        self._journal.add(event="raised" if state.failing else "ended", at=time.monotonic(), computation=name)
-        if state.failing:
+        failing = key in state.failing
+        self._journal.add(event="raised" if failing else "ended", at=time.monotonic(), computation=name)
+        if failing:
             raise OriginFailed(f"The origin was told to fail (computation {name}).")
         return {"computation": name, "version": state.version}
 

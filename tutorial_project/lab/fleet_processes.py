@@ -53,7 +53,7 @@ class Processes:
         timeout: float = 1.0,
         lease: float = 1.0,
         grace: float = 30.0,
-        limit: float = 6.0,
+        limit: float = 4.0,
         patience: float = 10.0,
         backoff: float = 1.0,
         slots: int = 4,
@@ -139,7 +139,7 @@ class Processes:
         self._rounds.clear()
         self.server.well()
         self.log.empty()
-        self.tell(cost=self.cost, version=1, failing=False, hanging=False, database=False)
+        self.tell(cost=self.cost, version=1, failing=[], hanging=[], database=False)
         master = self._wait_for(self._wire.master)
         for number in range(self.processes):
             self._wire.send(master, do="fork", number=number)
@@ -148,7 +148,7 @@ class Processes:
     # What the origin and the processes are told
 
     def tell(self, **what: Any) -> None:
-        """Tell the origin, from now on: `cost` (seconds), `failing`, `hanging`, `database`."""
+        """Tell the origin, from now on: `cost` (seconds), `failing` and `hanging` (keys), `database`; see `State`."""
         self.state = replace(self.state, **what)
         self.state.save(self.folder)
 
