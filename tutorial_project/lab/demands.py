@@ -11,12 +11,14 @@ The cache server's absence is in `demands_away.py`; `trial` runs them all.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from .fleet import Fleet
 from .fleet_log import Answer, Computation
+from .fleet_processes import Round
 
 SLACK = 1.0  # seconds that a busy machine may add to any bound
 POLL = 0.25  # seconds between two looks of whoever waits, at most
@@ -85,13 +87,14 @@ def expiry(fleet: Fleet, expiries: int = 3) -> Outcome:
     counts, waiting, before = [], 0, len(fleet.log.of("key"))
     for _ in range(expiries):
         known = [each.computation for each in fleet.log.of("key")]
-        began = fleet.until(lambda known=known: new(fleet, known), fleet.timeout + 5)
-        if not began:
+        if not fleet.until(partial(new, fleet, known), fleet.timeout + 5):
             outcome.note("refreshed", False, False, "nobody computed after the expiry")
             break
-        waiting += len(traffic.asked - fleet.until(lambda began=began: served_since(fleet, began[0], traffic.asked), 3))
+        began = new(fleet, known)[0].began
+        fleet.until(partial(all_served_since, fleet, began, traffic), 3)
+        waiting += len(unserved_since(fleet, began, traffic))
         fleet.tell(hanging=[])
-        fleet.until(lambda known=known: latest_are_new(fleet, known, traffic.asked), 5)
+        fleet.until(partial(latest_are_new, fleet, traffic, known), 5)
         counts.append(len(new(fleet, known)))
         fleet.tell(hanging=["key"])
         if waiting:
@@ -116,27 +119,21 @@ def new(fleet: Fleet, known: Sequence[str]) -> list[Computation]:
     return [each for each in fleet.log.of("key") if each.computation not in known]
 
 
-class _Everybody(set[tuple[int, int]]):
-    """Clients; true once they are all of those that were asked."""
-
-    def __init__(self, clients: set[tuple[int, int]], asked: set[tuple[int, int]]) -> None:
-        super().__init__(clients)
-        self.all = clients >= asked
-
-    def __bool__(self) -> bool:
-        return self.all
+def unserved_since(fleet: Fleet, began: float, round_: Round) -> set[tuple[int, int]]:
+    """The clients that have no answer to a question which they asked since then."""
+    return round_.asked - {(row.pid, row.client) for row in fleet.answers_of(round_) if row.asked > began}
 
 
-def served_since(fleet: Fleet, began: Computation, asked: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The clients that have an answer to a question which they asked since a computation began."""
-    rows = fleet.log.answers
-    return _Everybody({(row.pid, row.client) for row in rows if row.asked > began.began and not row.error}, asked)
+def all_served_since(fleet: Fleet, began: float, round_: Round) -> bool:
+    """Whether there are none of these."""
+    return not unserved_since(fleet, began, round_)
 
 
-def latest_are_new(fleet: Fleet, known: Sequence[str], asked: set[tuple[int, int]]) -> bool:
-    """Whether every client's latest answer is a value of none of the known computations."""
-    latest = {(row.pid, row.client): row.computation for row in fleet.log.answers}
-    return all(latest.get(who) not in (None, *known) for who in asked)
+def latest_are_new(fleet: Fleet, round_: Round, known: Sequence[str]) -> bool:
+    """Whether the latest answer of every client that lives is a value of none of the known computations."""
+    latest = {(row.pid, row.client): row.computation for row in fleet.answers_of(round_)}
+    alive = fleet.pids
+    return all(latest.get(who) not in (None, *known) for who in round_.asked if who[0] in alive)
 
 
 def counted(outcome: Outcome, what: str, computations: Sequence[Computation], most: int) -> None:
@@ -168,14 +165,13 @@ def holder_killed(fleet: Fleet) -> Outcome:
     fleet.until(lambda: new(fleet, known), fleet.timeout + 5)
     lost, killed = len(new(fleet, known)), kill_holder(fleet)
     fleet.tell(hanging=[])
-    alive = {who for who in traffic.asked if who[0] in fleet.pids}
     dead = [each.computation for each in new(fleet, known) if each.pid not in fleet.pids]
-    came = fleet.until(lambda: latest_are_new(fleet, [*known, *dead], alive), LONGEST)
+    came = fleet.until(lambda: latest_are_new(fleet, traffic, [*known, *dead]), LONGEST)
     again = time.monotonic() - killed
     refreshed = new(fleet, known)
     answers = [answer for answer in fleet.finish(traffic, LONGEST) if answer.pid in fleet.pids]
     outcome.served(fleet, answers, len(fleet.silent(traffic)), "refresh: ")
-    outcome.note("refresh: computations", len(refreshed), lost and len(refreshed) <= 2)
+    outcome.note("refresh: computations", len(refreshed), lost > 0 and len(refreshed) <= 2)
     outcome.note("refresh: recovery (s)", round(again, 2), came and again <= bound)
     endless += fleet.server.endless()
     outcome.note("keys without a TTL", len(endless), not endless, f"keys without a TTL: {endless}")
@@ -199,8 +195,9 @@ def outlived(fleet: Fleet) -> Outcome:
     counted(outcome, "computations", fleet.log.of("key"), 1)
     limit = fleet.about.get("limit") or fleet.limit
     first = fleet.holder("hung")
-    given_up = fleet.until(lambda: len(fleet.log.of("hung")) > 1, hung.at + limit + fleet.lease + SLACK - time.monotonic())
-    outcome.note("hung: given up", bool(given_up and first), bool(given_up), f"a hung computation holds the key after {limit:g} s")
+    left = hung.at + limit + fleet.lease + SLACK - time.monotonic()
+    given_up = bool(first and fleet.until(lambda: len(fleet.log.of("hung")) > 1, left))
+    outcome.note("hung: given up", given_up, given_up, f"a hung computation holds the key after {limit:g} s")
     fleet.tell(hanging=[])
     fleet.finish(hung, LONGEST)
     silent = len(fleet.silent(hung))
@@ -209,7 +206,7 @@ def outlived(fleet: Fleet) -> Outcome:
 
 
 def paused(fleet: Fleet) -> Outcome:
-    """Demand 5: the holder is stopped past its lease, another stores a newer version, the holder goes on: stores nothing."""
+    """Demand 5: the holder is stopped past its lease, another stores a newer version; going on, it stores nothing."""
     outcome = Outcome("paused")
     fleet.afresh()
     round_ = fleet.begin("key")
@@ -238,6 +235,11 @@ def read(answers: Sequence[Answer], version: int) -> bool:
     return any(answer.version == version for answer in answers)
 
 
+def begun(fleet: Fleet, version: int, keys: set[str]) -> bool:
+    """Whether each of these keys has a computation that read this version."""
+    return keys == {each.key for each in fleet.log.computations.values() if each.version == version}
+
+
 def overtaken(fleet: Fleet) -> Outcome:
     """Demand 5: the row changes and is invalidated while it is computed, in the same process and in another.
 
@@ -258,7 +260,7 @@ def overtaken(fleet: Fleet) -> Outcome:
             said = fleet.invalidate(key, where)
             outcome.note("invalidated", said.returned is not None and not said.error, not said.error, f"{said.error}")
         rounds += [fleet.begin("warm"), fleet.begin("cold")]
-        fleet.until(lambda v=version: {each.key for each in fleet.log.computations.values() if each.version == v} == {"warm", "cold"}, 2)
+        fleet.until(partial(begun, fleet, version, {"warm", "cold"}), 2)
         fleet.tell(hanging=[])
         after = [answer for round_ in rounds for answer in fleet.finish(round_, 5) if round_ in rounds[2:]]
         for key in ("warm", "cold"):
