@@ -1,6 +1,6 @@
 """The defences under failures, on fleets of real processes that run at the same time.
 
-    outcomes = tried({"get_or_set": defences.plain, "the lease": defences.lease}, FAILURES)
+    outcomes = tried(({"get_or_set": defences.plain, "the lease": defences.lease}, MAIN))
     told(outcomes)              # a row a demand, a column a defence: "✓", or what was missing this time
     verdicts(outcomes)          # "✓" and "✗", and "varies" where luck decides
 
@@ -29,8 +29,8 @@ TIMES: dict[str, Any] = {"cost": 0.2, "timeout": 1.0, "lease": 1.0, "grace": 30.
 AT_ONCE = 6  # fleets; each takes about 100 MB
 ORDER = [demand.__name__ for demand in ALL]
 
-FAILURES: tuple[Demand, ...] = (outlived, holder_killed, paused, frozen)
-OTHERS: tuple[Demand, ...] = (raising, expiry, overtaken, refused, cold)
+MAIN: tuple[Demand, ...] = (cold, expiry, holder_killed, outlived, paused, frozen)  # about 20 s for a lock
+REST: tuple[Demand, ...] = (overtaken, raising, refused)
 ASKS = {
     "cold": "a cold key is computed once",
     "expiry": "at an expiry nobody waits",
@@ -82,18 +82,20 @@ def told(found: Mapping[tuple[str, str], Outcome] | None) -> pd.DataFrame | None
 
 
 def verdicts(
-    found: Mapping[tuple[str, str], Outcome] | None, luck: Collection[tuple[str, str]] = ()
+    found: Mapping[tuple[str, str], Outcome] | None, varies: Collection[tuple[str, str]] = ()
 ) -> pd.DataFrame | None:
-    """The same with "✓" and "✗", as it comes out every time; "varies" for the (demand, defence) that `luck` decides."""
-    luck = set(luck)
+    """The same with "✓" and "✗", as it comes out every time; "varies" for these (demand, defence), which luck decides."""
+    by_luck = set(varies)
     return _table(
-        found, lambda demand, name, outcome: "varies" if (demand, name) in luck else "✓" if outcome.meets else "✗"
+        found, lambda demand, name, outcome: "varies" if (demand, name) in by_luck else "✓" if outcome.meets else "✗"
     )
 
 
-def missing(found: Mapping[tuple[str, str], Outcome], name: str) -> dict[str, str]:
+def missing(found: Mapping[tuple[str, str], Outcome] | None, name: str) -> dict[str, str]:
     """What one defence does not meet, and what was missing; {} where it meets all that it was tried with."""
-    return {demand: outcome.says for (demand, who), outcome in found.items() if who == name and not outcome.meets}
+    return {
+        demand: outcome.says for (demand, who), outcome in (found or {}).items() if who == name and not outcome.meets
+    }
 
 
 def _table(
@@ -133,7 +135,7 @@ def holder_dies(**defences: Defence | str) -> pd.DataFrame | None:
     """A row a defence: nobody has a value, 32 clients ask, and the process that computes is ended by SIGKILL.
 
     Columns: `computations` (with the one that was cut off), `answered` of the clients in the other processes within
-    five seconds, `left for ever` (keys on the server that nothing will ever remove).
+    four seconds, `left for ever` (keys on the server that nothing will ever remove).
     """
     import pandas as pd
 
@@ -145,7 +147,7 @@ def holder_dies(**defences: Defence | str) -> pd.DataFrame | None:
             asking = fleet.begin("key")
             if (holder := fleet.holder("key")) is not None:
                 fleet.kill(holder)
-            answers = [answer for answer in fleet.finish(asking, 5.0) if answer.pid in fleet.pids and not answer.error]
+            answers = [answer for answer in fleet.finish(asking, 4.0) if answer.pid in fleet.pids and not answer.error]
             return [len(fleet.log.of("key")), len(answers), len(fleet.server.endless())]
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
