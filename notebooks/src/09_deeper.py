@@ -351,10 +351,8 @@ def served_old(visits):
 # (`runtime.sleep(0.1)`, and look again). It must survive: a computation that takes 25 seconds is still the only one; one that never ends is given up
 # within two minutes; one that raises lets the next begin at once; and what was read before `forget()` is not stored after it.
 
+
 # %% tags=["exercise"]
-from tutorial_project.caching.owned import owning
-
-
 def forget():
     cache.delete_many(["report:lease", "report"])  # after a change; this is given
 

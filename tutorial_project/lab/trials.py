@@ -84,7 +84,7 @@ def told(found: Mapping[tuple[str, str], Outcome] | None) -> pd.DataFrame | None
 def verdicts(
     found: Mapping[tuple[str, str], Outcome] | None, varies: Collection[tuple[str, str]] = ()
 ) -> pd.DataFrame | None:
-    """The same with "✓" and "✗", as it comes out every time; "varies" for these (demand, defence), which luck decides."""
+    """The same with "✓" and "✗", as it comes out every time; "varies" where luck decides: (demand, defence)."""
     by_luck = set(varies)
     return _table(
         found, lambda demand, name, outcome: "varies" if (demand, name) in by_luck else "✓" if outcome.meets else "✗"
