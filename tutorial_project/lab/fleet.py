@@ -42,7 +42,7 @@ class Fleet(Processes):
         self,
         *keys: str,
         seconds: float = 0,
-        pause: float = 0.02,
+        pause: float = 0.05,
         language: str | None = None,
         pids: Sequence[int] | None = None,
         clients: int | None = None,

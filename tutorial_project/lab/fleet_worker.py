@@ -258,7 +258,12 @@ def fork(folder: Path, number: int, plan: dict[str, Any], make: Callable[[Setup]
             die_with_parent(master)()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control.close()
-        Worker(folder, number, plan, make).serve()
+        try:
+            worker = Worker(folder, number, plan, make)
+        except Exception as problem:
+            Control(folder, number=number, failed=_named(problem))
+            raise
+        worker.serve()
     except BaseException:
         traceback.print_exc()
     finally:
