@@ -62,7 +62,7 @@ def failures(cache: Any) -> tuple[type[Exception], ...]:
     """The errors of this cache that mean: the server has not done it. None of them is a fault in what was asked."""
     store = store_of(cache)
     if isinstance(store, RedisCache):
-        return OSError, store._lib.exceptions.RedisError  # type: ignore[attr-defined]
+        return OSError, store._cache._lib.exceptions.RedisError  # type: ignore[attr-defined]
     return (OSError,)
 
 
