@@ -66,6 +66,9 @@ class own(defences.lock_with_previous):
         self.lease = None
 
 
+own.__module__ = "__main__"
+
+
 def test_a_lock_without_seconds_outlives_its_holder_and_a_lease_does_not() -> None:
     table = trials.holder_dies(own=own, the_lease=defences.lease)
     assert table is not None and table.index.tolist() == ["own", "the lease"]
