@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -58,19 +59,20 @@ def test_with_an_imitation_of_a_server_there_are_fewer_clients(monkeypatch: pyte
         assert fleet.contestant == "tutorial_project.lab.defences:lease"
 
 
-class own(defences.lock_with_previous):
-    """A lock without seconds, as a notebook has it."""
+OWN = """
+from tutorial_project.lab import defences
 
-    def __init__(self, setup: defences.Setup) -> None:
+class own(defences.lock_with_previous):
+    def __init__(self, setup):
         super().__init__(setup)
         self.lease = None
-
-
-own.__module__ = "__main__"
+"""
 
 
 def test_a_lock_without_seconds_outlives_its_holder_and_a_lease_does_not() -> None:
-    table = trials.holder_dies(own=own, the_lease=defences.lease)
+    notebook: dict[str, Any] = {"__name__": "__main__"}
+    exec(OWN, notebook)
+    table = trials.holder_dies(own=notebook["own"], the_lease=defences.lease)
     assert table is not None and table.index.tolist() == ["own", "the lease"]
     assert table.to_numpy().tolist() == [[1, "0%", 1], [2, "100%", 0]]
 
