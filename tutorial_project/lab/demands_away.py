@@ -15,7 +15,7 @@ from .fleet import Fleet
 from .fleet_log import Computation, most_at_once
 from .outcome import LONGEST, SLACK, Outcome, ask, settle
 
-WATCHED = 3.0  # seconds for which the tries of a failing refresh are counted
+WATCHED = 2.0  # seconds for which the tries of a failing refresh are counted
 KEYS = [f"key-{number}" for number in range(20)]
 TRIES = 3  # of a measurement that a busy machine may spoil; the best counts
 

@@ -143,9 +143,9 @@ class Processes:
         master = self._wait_for(self._wire.master)
         for number in range(self.processes):
             self._wire.send(master, do="fork", number=number)
-        self._wait_for(lambda: len(self.pids) == self.processes or self.about.get("failed"))
-        if failed := self.about.get("failed"):
-            raise LabError(f"The contestant {self.contestant} does not start: {failed}")
+        self._wait_for(lambda: len(self.pids) == self.processes or self._wire.failed)
+        if self._wire.failed:
+            raise LabError(f"The contestant {self.contestant} does not start: {self._wire.failed}")
 
     # What the origin and the processes are told
 
