@@ -83,10 +83,10 @@ def test_one_demand_of_one_defence() -> None:
     assert found["cold", "lease"].meets and not found["cold", "get_or_set"].meets
 
 
-def test_who_computed_when(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_computed_when(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr("tutorial_project.lab.draw.show", lambda fig, alt, data: shown.append(f"{alt}\n{data}"))
     origin = Origin(seconds=2, at_once=1000)
     run = simulate({origin.read: [1.0, 5.0, 6.0, 9.5]}, seconds=12, origin=origin)
-    computing({"plain": run}, (4, 9), "two at once")
-    assert shown == ["two at once\nplain: 2 recomputations from 1.0 to 4.0 s, 2 at once"]
+    computing({"plain": run}, 4, 3, "two at once")
+    assert shown == ["two at once\nplain: 2 recomputations, 2 at once at most, begun at 0.0 1.0 s"]
