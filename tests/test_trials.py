@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -81,6 +82,19 @@ def test_one_demand_of_one_defence() -> None:
     found = trials.tried(({"lease": defences.lease, "get_or_set": defences.plain}, [trials.cold]))
     assert found is not None and list(found) == [("cold", "lease"), ("cold", "get_or_set")]
     assert found["cold", "lease"].meets and not found["cold", "get_or_set"].meets
+
+
+def test_what_a_busy_machine_has_spoilt_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def cold(fleet: Any) -> Outcome:
+        ran.append(fleet)
+        return Outcome("cold", {}, ["spoilt"] if len(ran) < 4 else [])
+
+    monkeypatch.setattr(trials, "fleet_of", nullcontext)
+    found = trials.tried(({"a": "one", "b": "two"}, [cold]), again=[("cold", "b")])
+    assert found is not None and ran == ["one", "two", "two", "two"]
+    assert [outcome.meets for outcome in found.values()] == [False, True]
 
 
 def test_who_computed_when(monkeypatch: pytest.MonkeyPatch) -> None:
