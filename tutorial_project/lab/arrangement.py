@@ -95,7 +95,8 @@ class _Pickler(cloudpickle.Pickler):
             for module in sorted(theirs, key=lambda module: -len(module.__name__))
             if module.__name__.split(".")[0] in OURS and not f"{module.__name__}.".startswith(f"{THE_KERNELS}.")
             for name, value in list(vars(module).items())
-            if type(value).__module__.split(".")[0] in OURS and not isinstance(value, type | FunctionType | ModuleType)
+            if type(value).__module__.split(".")[0] in OURS
+            and not issubclass(type(value), type | FunctionType | ModuleType)
         }
         # `local = caches["local"]` in a notebook: each process, and each of its threads, has its own of that name.
         for name, handler in HANDLERS.items() if settings.configured else ():
