@@ -185,7 +185,7 @@ trials.told(outcomes)
 
 # %% [markdown]
 # How large a herd is differs from run to run. Whether there is one does not. (*varies*: without a lock a value that comes late may find another
-# one in its place, or none.)
+# one in its place, or none. Blank: not tried here.)
 
 # %% tags=["claim:S5", "answer"]
 trials.verdicts(outcomes, varies=[("paused", name) for name in ("get_or_set", "early", "stale")])
