@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from django.core.cache import cache
 
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.fleet import Fleet
@@ -24,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
     """Two processes with four clients each over `Protection`."""
-    with Fleet("fleet_contestants:Protected", 2, 4, cost=0.2) as fleet:
+    with Fleet("fleet_contestants:Protected", 2, 4, cost=0.2, timeout=60) as fleet:
         yield fleet
 
 
@@ -35,13 +37,14 @@ def small(fleet: Fleet) -> Fleet:
 
 
 def test_all_clients_ask_together_and_the_origin_counts(small: Fleet) -> None:
+    small.tell(cost=1)
     answers = small.ask("key")
     assert sorted(zip(answers["process"], answers["client"], strict=True)) == [(p, c) for p in (0, 1) for c in range(4)]
     assert answers["error"].isna().all() and (answers["version"] == 1).all() and answers["waited"].all()
     computations = small.computations
     assert len(computations) == 1 and answers["ran"].sum() == 1
     assert set(answers["computation"]) == {computations["computation"][0]}
-    assert 0.2 <= computations["ended"][0] - computations["began"][0]
+    assert 1 <= computations["ended"][0] - computations["began"][0]
     assert not small.ask("key")["waited"].any() and len(small.computations) == 1
 
 
@@ -65,10 +68,18 @@ def test_a_class_of_the_notebook_can_be_the_contestant() -> None:
             self.setup = setup
 
         def get(self, key: str) -> Any:
-            return self.setup.compute(key)
+            return cache.get_or_set(key, lambda: self.setup.compute(key), 60)
 
-    with Fleet(Mine, 1, 2, cost=0.01) as fleet:
+    with Fleet(Mine, 2, 1, cost=0.5) as fleet:
         assert len(fleet.ask("key")) == len(fleet.computations) == 2
+        with fleet.server.client() as client:
+            assert client.keys() == [b":1:key"]
+
+
+def test_a_contestant_that_cannot_travel_is_refused_in_one_line() -> None:
+    lock = threading.Lock()
+    with pytest.raises(LabError, match="cannot go to another process"), Fleet(lambda setup: lock, 1, 1):
+        pass
 
 
 def test_the_origin_is_told_from_outside(small: Fleet) -> None:
@@ -170,6 +181,19 @@ def test_a_fleet_has_a_size(processes: int, clients: int) -> None:
         Fleet("fleet_contestants:Plain", processes, clients)
 
 
+def test_a_fleet_lives_in_its_block() -> None:
+    fleet = Fleet("fleet_contestants:Plain", 1, 1)
+    with pytest.raises(LabError, match="does not run"):
+        fleet.ask("key")
+    with fleet:
+        assert len(fleet.ask("key")) == 1 and "running" in repr(fleet)
+    with pytest.raises(LabError, match="does not run"):
+        fleet.ask("key")
+    fleet.close()
+    with fleet:  # and can begin again
+        assert len(fleet.ask("key")) == 1
+
+
 def test_most_at_once_counts_what_was_killed() -> None:
     def ran(began: float, ended: float = float("nan")) -> Computation:
         return Computation("", "key", 1, 1, 1, None, began, ended)
@@ -231,6 +255,18 @@ def test_nothing_is_left_when_the_owner_is_ended_in_the_middle(number: int, then
     owner.send_signal(number)
     owner.wait(20)
     owner.stdout.close()
+    assert eventually_nothing(tmp_path), left(tmp_path)
+
+
+def test_nothing_is_left_when_the_reaper_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with Fleet("fleet_contestants:Plain", 2, 2, cost=30) as fleet:
+        round_ = fleet.begin("key")
+        assert fleet.holder("key")
+        fleet._reaper.process.kill()
+        assert all(answer.error for answer in fleet.finish(round_, 10))
+        with pytest.raises(LabError, match="was killed"):
+            fleet.afresh()
     assert eventually_nothing(tmp_path), left(tmp_path)
 
 

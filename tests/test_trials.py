@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -83,10 +84,23 @@ def test_one_demand_of_one_defence() -> None:
     assert found["cold", "lease"].meets and not found["cold", "get_or_set"].meets
 
 
-def test_who_computed_when(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_busy_machine_has_spoilt_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def cold(fleet: Any) -> Outcome:
+        ran.append(fleet)
+        return Outcome("cold", {}, ["spoilt"] if len(ran) < 4 else [])
+
+    monkeypatch.setattr(trials, "fleet_of", nullcontext)
+    found = trials.tried(({"a": "one", "b": "two"}, [cold]), again=[("cold", "b")])
+    assert found is not None and ran == ["one", "two", "two", "two"]
+    assert [outcome.meets for outcome in found.values()] == [False, True]
+
+
+def test_who_computed_when(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr("tutorial_project.lab.draw.show", lambda fig, alt, data: shown.append(f"{alt}\n{data}"))
     origin = Origin(seconds=2, at_once=1000)
     run = simulate({origin.read: [1.0, 5.0, 6.0, 9.5]}, seconds=12, origin=origin)
-    computing({"plain": run}, (4, 9), "two at once")
-    assert shown == ["two at once\nplain: 2 recomputations from 1.0 to 4.0 s, 2 at once"]
+    computing({"plain": run}, 4, 3, "two at once")
+    assert shown == ["two at once\nplain: 2 recomputations, 2 at once at most, begun at 0.0 1.0 s"]

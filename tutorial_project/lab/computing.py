@@ -13,31 +13,26 @@ if TYPE_CHECKING:
 MOST = 40  # bars in a panel; of more, the first
 
 
-def computing(runs: Mapping[str, Run], window: tuple[float, float], alt: str) -> None:
-    """Draw each recomputation that begins in the `window` (seconds of the run) as a bar, for each run on one scale.
+def computing(runs: Mapping[str, Run], after: float, span: float, alt: str) -> None:
+    """Draw the first recomputation that begins `after` that second of a run, and those of the `span` seconds from then.
 
-    The numbers beside the picture are how many there were, how many ran at once, and when the first began and the last
-    ended.
+    A bar each, from its beginning to its end, for each run on one scale. The numbers beside the picture are how many
+    there were, how many ran at once, and when they began, in seconds since the first.
     """
-    fig, axes = draw.figure(2.6 + 2.2 * len(runs), 2.8, panels=len(runs), sharey=True, sharex=True)
+    fig, axes = draw.figure(2.6 + 2.2 * len(runs), 2.4, panels=len(runs), sharey=True, sharex=True)
     lines, rows = [], 1
     for ax, (name, run) in zip(axes, runs.items(), strict=True):
         reads = run.recomputations
-        reads = reads[(reads["began"] >= window[0]) & (reads["began"] < window[1])].reset_index(drop=True)
-        shown = reads.head(MOST)
-        ax.barh(shown.index, shown["ended"] - shown["began"], 0.8, shown["began"] - window[0], color=draw.RED)
-        rows = max(rows, len(shown))
+        first = float(reads["began"][reads["began"] >= after].min())
+        reads = reads[(reads["began"] >= first) & (reads["began"] < first + span)]
+        began, ended = (reads["began"] - first).head(MOST), (reads["ended"] - first).head(MOST)
+        ax.barh(range(len(began)), ended - began, 0.7, began, color=draw.RED)
+        rows = max(rows, len(began))
         draw.title(ax, f"{name}: {len(reads)}")
-        ax.set(xlabel="seconds", xlim=(0, window[1] - window[0]), yticks=[])
+        ax.set(xlabel="seconds since the first", xlim=(0, span), yticks=[])
         ax.grid(axis="x", visible=True)
-        first, last = reads["began"].min() - window[0], reads["ended"].max() - window[0]
-        lines.append(
-            f"{name}: {len(reads)} recomputations from {first:.1f} to {last:.1f} s, {_at_once(run, window)} at once"
-        )
+        times = " ".join(f"{second:.1f}" for second in began)
+        most = f"{reads['at_once'].max()} at once at most"
+        lines.append(f"{name}: {len(reads)} recomputations, {most}, begun at {times} s")
     axes[0].set(ylim=(rows - 0.4, -0.6), ylabel="recomputations")
     draw.show(fig, alt, "\n".join(lines))
-
-
-def _at_once(run: Run, window: tuple[float, float]) -> int:
-    state = run.state
-    return int(state[(state["at"] >= window[0]) & (state["at"] < window[1])]["queries"].max())

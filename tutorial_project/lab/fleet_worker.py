@@ -14,7 +14,6 @@ import contextlib
 import inspect
 import json
 import os
-import pickle
 import signal
 import socket
 import sys
@@ -246,7 +245,9 @@ def load(plan: dict[str, Any], folder: Path) -> Callable[[Setup], Any]:
     django.setup()
     if name:
         return getattr(import_module(name), function)
-    return pickle.loads((folder / "contestant").read_bytes())
+    from .arrangement import loaded
+
+    return loaded(folder / "contestant")
 
 
 def fork(folder: Path, number: int, plan: dict[str, Any], make: Callable[[Setup], Any], control: Control) -> None:
