@@ -144,13 +144,15 @@ class lock_without_seconds(defences.lock_with_previous):
 # has lost patience. 24 clients are left. (Without seconds; with one second; the lease of one second.)
 
 # %%
-predict("09.killed", "How many of the 24 are answered in the next four seconds, without seconds?", [0, 23, 24])
+predict(
+    "09.killed", "Without seconds, how many of the 24 are answered in the next four?", ["none", "all but one", "all"]
+)
 
 # %% tags=["claim:S5", "answer"]
 from tutorial_project.lab.trials import holder_dies
 
 died = holder_dies(no_seconds=lock_without_seconds, one_second=defences.lock_with_previous, the_lease=defences.lease)
-reveal("09.killed", 0 if died is None else int(died["answered, of 24"].iloc[0]))
+reveal("09.killed", {"0%": "none", "100%": "all"}[died["answered"].iloc[0]])
 died
 
 # %% [markdown]
@@ -161,7 +163,7 @@ died
 # ### Seven demands · minute 70
 #
 # A defence has to do all of this at once, and each of them is easy alone. Four failures and two ordinary days for five defences, and
-# everything for the lease: six fleets at the same time. What takes 20 seconds here is mostly waiting for locks.
+# everything for the lease: six fleets at the same time. It takes a while, most of it waiting for locks to run out.
 
 # %%
 from tutorial_project.lab import trials
@@ -182,10 +184,11 @@ outcomes = trials.tried((contestants, trials.MAIN), ({"lease": defences.lease}, 
 trials.told(outcomes)
 
 # %% [markdown]
-# The herds differ from run to run. Whether there is one does not, save where luck decides, who was a little earlier:
+# How large a herd is differs from run to run. Whether there is one does not. (*varies*: without a lock a value that comes late may find another
+# one in its place, or none.)
 
 # %% tags=["claim:S5", "answer"]
-trials.verdicts(outcomes, varies=[("paused", "get_or_set"), ("paused", "early"), ("paused", "stale")])
+trials.verdicts(outcomes, varies=[("paused", name) for name in ("get_or_set", "early", "stale")])
 
 # %% [markdown]
 # Read it by columns. **get_or_set and early** have no lock: a cold key and a slow one belong to everybody. **stale** serves in the background, and in each

@@ -18,6 +18,7 @@ from collections.abc import Callable, Hashable
 from contextvars import ContextVar, Token
 from itertools import count
 from typing import Any, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from . import runtime
 
@@ -35,6 +36,7 @@ class Flight:
         self._error: Exception | None = None
         self._outer: Token[tuple[Flight, ...]]
         self.over = self.dropped = False
+        self.next: Flight | None = None  # the one that was begun after it, for those who waited for it
 
     def begin(self) -> None:
         """What is computed from now on is for everybody who has asked up to now."""
@@ -91,6 +93,8 @@ class SingleFlight:
         self._numbers = count()
         self._lock = threading.Lock()  # held for a look into the dictionary, never while anybody waits
         self._flights: dict[tuple[Any, Hashable], Flight] = {}
+        # Over or not; it is forgotten when nobody waits for it any more.
+        self._latest: WeakValueDictionary[tuple[Any, Hashable], Flight] = WeakValueDictionary()
 
     def ask(self) -> int:
         """A number higher than all before it: who asks, and what is begun, come in this order."""
@@ -101,9 +105,9 @@ class SingleFlight:
 
         Raises what it raised; TimeoutError after waiting for one computation for `patience` seconds.
         """
-        asked = self.ask()
+        asked, flight = self.ask(), None
         while True:
-            flight, mine = self.join(key)
+            flight, mine = self.join(key, flight)
             if mine:
                 with flight:
                     flight.begin()
@@ -113,16 +117,20 @@ class SingleFlight:
             if flight.serves(asked):
                 return cast(Value, flight.result())
 
-    def join(self, key: Hashable) -> tuple[Flight, bool]:
+    def join(self, key: Hashable, after: Flight | None = None) -> tuple[Flight, bool]:
         """The flight for this key, and whether it is yours: then nobody else was at it, and you have to end it.
 
-        Raises RuntimeError where this thread is itself in the middle of it.
+        Who has waited for one (`after`) is given the next, even where it is over by now. Raises RuntimeError where this
+        thread is itself in the middle of it.
         """
         place = (runtime.current(), key)  # what was begun on a bench's clock is nothing to wait for on another
         with self._lock:
-            flight = self._flights.get(place)
+            flight = after.next if after and after.next else self._flights.get(place)
             if flight is None:
                 flight = self._flights[place] = Flight(self, place)
+                if before := self._latest.get(place):
+                    before.next = flight
+                self._latest[place] = flight
                 return flight, True
         if flight in _working_on.get():
             raise RuntimeError(f"The computation of {key!r} asks for {key!r}: it would wait for itself.")

@@ -31,6 +31,7 @@ Read the key through this module alone. Needs Django's RedisCache, or LocMemCach
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -201,37 +202,41 @@ class Protection:
         self, key: str, compute: Callable[[], Value], timeout: float | None, asked: int, away: bool
     ) -> Value:
         """One request of this process goes on with it; the others wait, for a value whose computation began later."""
+        end = time.monotonic() + self.patience  # of all its waits together; a clock that is set does not move it
+        flight = None
         while True:
-            flight, mine = self._flights.join(key)
+            flight, mine = self._flights.join(key, flight)
             if mine:
                 with flight:
-                    return cast(Value, flight.end(self._lead(flight, key, compute, timeout, away)))
-            if not flight.wait(self.patience):
+                    return cast(Value, flight.end(self._lead(flight, key, compute, timeout, end, away)))
+            if not flight.wait(end - time.monotonic()):
                 raise StillComputing(key, self.patience)
             if flight.serves(asked):
                 return cast(Value, flight.result())
 
-    def _lead(self, flight: Flight, key: str, compute: Callable[[], Any], timeout: float | None, away: bool) -> Any:
+    def _lead(
+        self, flight: Flight, key: str, compute: Callable[[], Any], timeout: float | None, end: float, away: bool
+    ) -> Any:
         if not away:
             try:
-                return self._through_the_cache(flight, key, compute, timeout)
+                return self._through_the_cache(flight, key, compute, timeout, end)
             except CacheAway:
                 pass
-        with self.slots.taken(self.patience):
+        with self.slots.taken(max(0.0, round(end - time.monotonic(), 1))):
             flight.begin()
             return compute()
 
-    def _through_the_cache(self, flight: Flight, key: str, compute: Callable[[], Any], timeout: float | None) -> Any:
-        waited = 0.0
+    def _through_the_cache(
+        self, flight: Flight, key: str, compute: Callable[[], Any], timeout: float | None, end: float
+    ) -> Any:
         while (lease := self._acquire(key)) is None:
             flight.begin()
             if found := self._look(key):
                 return found.value
-            if waited >= self.patience:
+            if time.monotonic() >= end:
                 flight.leave()  # the others have not waited for as long: one of them goes on
                 raise StillComputing(key, self.patience)
             runtime.sleep(POLL)
-            waited += POLL
         with lease:
             flight.begin()
             if found := self._look(key, lease):  # the second look: it may have come before the lease was ours

@@ -39,12 +39,12 @@ def packed(mounted: Sequence[tuple[str, Any]], swapped: Mapping[str, Callable[..
 
     everything = (list(mounted), dict(swapped), TOUCHES.is_connected)
     try:
-        return _dumped(everything)
+        return dumped(everything)
     except Exception as problem:
         found: tuple[str, Exception] = "what you mounted and swapped", problem
     for what, one in [*((f"the view at {route!r}", view) for route, view in mounted), *swapped.items()]:
         try:
-            _dumped(one)
+            dumped(one)
         except Exception as problem:
             found = what, problem
             break
@@ -54,10 +54,17 @@ def packed(mounted: Sequence[tuple[str, Any]], swapped: Mapping[str, Callable[..
     )
 
 
-def _dumped(what: Any) -> bytes:
+def dumped(what: Any) -> bytes:
+    """Anything of the notebook's as bytes. Raises what pickling raises."""
     buffer = io.BytesIO()
     _Pickler(buffer).dump(what)
     return buffer.getvalue()
+
+
+def loaded(file: Path) -> Any:
+    """What was `dumped` into a file, in another process."""
+    with file.open("rb") as opened:
+        return _Unpickler(opened).load()
 
 
 def load(file: Path) -> None:
@@ -66,8 +73,7 @@ def load(file: Path) -> None:
     from ..shop import selectors
     from ..shop.invalidation import TOUCHES
 
-    with file.open("rb") as opened:
-        mounted, swapped, events = _Unpickler(opened).load()
+    mounted, swapped, events = loaded(file)
     if events:
         TOUCHES.connect()
     urls.urlpatterns[:0] = [path(route, view) for route, view in mounted]

@@ -1,4 +1,4 @@
-"""Demand 5 on a defence against stampedes: what was computed from old rows is neither stored nor given, when it is late.
+"""Demand 5 on a defence against stampedes: what was computed from old rows is not given once it is late.
 
 See `demands.py` for the others and for how all of them are judged.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from .demands import LONGEST, Outcome, ask, settle
 from .fleet import Fleet
 from .fleet_log import Answer
 from .fleet_processes import Round
+from .outcome import LONGEST, Outcome, ask, settle
 
 
 def paused(fleet: Fleet) -> Outcome:
@@ -32,7 +32,7 @@ def paused(fleet: Fleet) -> Outcome:
     fleet.finish(late, 5)
     settle(fleet, [pid])
     answers, silent = ask(fleet, "key")
-    outcome.served(fleet, answers, silent)
+    outcome.served(answers, silent)
     stale = sum(answer.version == 1 for answer in answers)
     outcome.note("stale", stale, not stale, f"{stale} read what the stopped holder stored late")
     return outcome
@@ -81,7 +81,7 @@ def overtaken(fleet: Fleet) -> Outcome:
             stale = sum(each.key == key and each.version == 1 for each in after)
             outcome.note(f"stale ({key}, {place})", stale, not stale, f"{stale} stale ({key} key, {place})")
         later += after
-    outcome.served(fleet, later, silent)
+    outcome.served(later, silent)
     return outcome
 
 

@@ -38,6 +38,7 @@ class Wire:
 
     def __init__(self, folder: Path, hear: Callable[[Link, dict[str, Any]], None]) -> None:
         self.links: dict[int, Link] = {}
+        self.failed = ""  # why a process that has gone could not begin
         self._unnamed: list[Link] = []
         self._hear = hear
         path = folder / "control"
@@ -85,6 +86,7 @@ class Wire:
             message = json.loads(line)
             if not link.pid:
                 link.pid, link.number, link.hello = message["pid"], message["number"], message
+                self.failed = message.get("failed", self.failed)
                 self._unnamed.remove(link)
                 self.links[link.pid] = link
             else:

@@ -14,7 +14,6 @@ import contextlib
 import inspect
 import json
 import os
-import pickle
 import signal
 import socket
 import sys
@@ -102,6 +101,7 @@ class Round:
     until: float
     pause: float  # seconds between two questions of a client
     language: str | None
+    clients: int
     over: threading.Event
 
 
@@ -109,7 +109,7 @@ class Worker:
     """One process of the fleet: a contestant and the clients that ask it, in threads, or as tasks of one event loop."""
 
     def __init__(self, folder: Path, number: int, plan: dict[str, Any], make: Callable[[Setup], Any]) -> None:
-        self.number, self.clients = number, plan["clients"]
+        self.number = number
         self.opened: list[tuple[threading.Thread, Any]] = []
         connection_created.connect(self._note_connection)
         self.origin, self.journal = Origin(folder), Journal(folder / "answers")
@@ -131,10 +131,10 @@ class Worker:
 
     # What it can be asked for
 
-    def do_ask(self, clients: int, **details: Any) -> None:
+    def do_ask(self, **details: Any) -> None:
         """Let clients ask, each in a thread or task of its own."""
         round_ = self.rounds[details["number"]] = Round(over=threading.Event(), **details)
-        for client in range(clients):
+        for client in range(round_.clients):
             if self.loop:
                 asyncio.run_coroutine_threadsafe(self._aclient(round_, client), self.loop)
             else:
@@ -201,7 +201,7 @@ class Worker:
 
     def _keys(self, round_: Round, client: int) -> Iterator[str]:
         """The keys that a client asks for, in turn: at least one, and on until the round is over."""
-        place = self.number * self.clients + client
+        place = self.number * round_.clients + client
         while True:
             yield round_.keys[place % len(round_.keys)]
             place += 1
@@ -245,7 +245,9 @@ def load(plan: dict[str, Any], folder: Path) -> Callable[[Setup], Any]:
     django.setup()
     if name:
         return getattr(import_module(name), function)
-    return pickle.loads((folder / "contestant").read_bytes())
+    from .arrangement import loaded
+
+    return loaded(folder / "contestant")
 
 
 def fork(folder: Path, number: int, plan: dict[str, Any], make: Callable[[Setup], Any], control: Control) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from django.core.cache import cache
 
@@ -69,7 +69,7 @@ def _starts(times: Iterable[float], apart: float) -> list[float]:
     return starts
 
 
-def warmed(rate: float, at: float = 1.0, seed: int = 1) -> Iterator[float]:
+def warmed(rate: float, at: float = 0.1, seed: int = 2) -> Iterator[float]:
     """Arrivals for `simulate`: one request at 0, which fills the cache, and `rate` a second (Poisson) from `at` on."""
     yield 0.0
     for moment in poisson(rate, Random(f"{seed} warmed")):
@@ -110,8 +110,8 @@ def as_replay(run: Run, use: str) -> pd.DataFrame:
 def under_way(runs: Mapping[str, Run], window: tuple[float, float], capacity: int, alt: str) -> None:
     """Draw, for each run, the requests under way and the queries at once over a `window` of it (s), on one scale.
 
-    `capacity` is how many queries the database runs at full speed. The numbers beside the picture are the peaks, and for
-    how long more queries ran than that.
+    `capacity` is how many queries the database runs at full speed. The numbers beside the picture are the peaks, and
+    for how long more queries ran than that.
     """
     fig, axes = draw.figure(2.6 + 2.0 * len(runs), 3.2, panels=len(runs), sharey=True)
     lines = []

@@ -11,25 +11,37 @@ from __future__ import annotations
 
 import os
 import re
-import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .demands import Outcome, cold, expiry, holder_killed, outlived, paused
-from .demands_away import ALL, frozen, overtaken, raising, refused
+from . import servers
+from .demands import ALL, cold, expiry, frozen, holder_killed, outlived, overtaken, paused, raising, refused
+from .errors import LabError
 from .fleet import Fleet
+from .outcome import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Defence = Callable[[Any], Any]
 Demand = Callable[[Fleet], Outcome]
+Given = TypeVar("Given")
+Result = TypeVar("Result")
 TIMES: dict[str, Any] = {"cost": 0.2, "timeout": 1.0, "lease": 1.0, "grace": 30.0, "limit": 3.0}  # seconds
-AT_ONCE = 6  # fleets; each takes about 100 MB
+REAL: dict[str, Any] = {"clients": 8, "operation": 0.5}
+IMITATION: dict[str, Any] = {"clients": 2, "operation": 1.5}  # fakeredis takes a hundred times as long for a command
+AT_ONCE, SLOWLY = 6, 3  # fleets, each of about 100 MB
 ORDER = [demand.__name__ for demand in ALL]
 
-MAIN: tuple[Demand, ...] = (cold, expiry, holder_killed, outlived, paused, frozen)  # about 20 s for a lock
+
+def _one_expiry(fleet: Fleet) -> Outcome:
+    return expiry(fleet, expiries=1)
+
+
+_one_expiry.__name__ = expiry.__name__
+MAIN: tuple[Demand, ...] = (cold, _one_expiry, holder_killed, outlived, paused, frozen)
 REST: tuple[Demand, ...] = (overtaken, raising, refused)
 ASKS = {
     "cold": "a cold key is computed once",
@@ -52,6 +64,32 @@ def forkable() -> bool:
     return False
 
 
+def fleet_of(defence: Defence | str) -> Fleet:
+    """Four processes under this defence, not started yet; with fewer clients where the cache server is fakeredis."""
+    module = getattr(defence, "__module__", "__main__")
+    if not isinstance(defence, str) and module != "__main__":  # those of a notebook are sent as they are
+        defence = f"{module}:{defence.__name__}"
+    return Fleet(defence, processes=4, **TIMES, **(IMITATION if imitation() else REAL))
+
+
+def imitation() -> bool:
+    """Whether a fleet's cache server will be fakeredis."""
+    wanted = os.environ.get("TUTORIAL_CACHE", "").strip().lower()
+    if wanted in servers.KINDS:
+        return wanted == "fakeredis"
+    for kind in servers.KINDS[:-1]:
+        with suppress(LabError):
+            servers.program(kind)
+            return False
+    return True
+
+
+def side_by_side(function: Callable[[Given], Result], given: Iterable[Given]) -> list[Result]:
+    """`function` of each, as many at a time as there can be fleets; the results in order."""
+    with ThreadPoolExecutor(SLOWLY if imitation() else AT_ONCE) as pool:
+        return list(pool.map(function, given))
+
+
 def tried(*rounds: tuple[Mapping[str, Defence | str], Collection[Demand]]) -> dict[tuple[str, str], Outcome] | None:
     """Each round's defences under its demands, every defence of a round on a fleet of its own, all at the same time.
 
@@ -60,20 +98,13 @@ def tried(*rounds: tuple[Mapping[str, Defence | str], Collection[Demand]]) -> di
     if not forkable():
         return None
     trials = [(name, defence, demands) for defences, demands in rounds for name, defence in defences.items()]
-    found: dict[tuple[str, str], Outcome] = {}
-    lock = threading.Lock()
 
-    def one(trial: tuple[str, Defence | str, Collection[Demand]]) -> None:
+    def one(trial: tuple[str, Defence | str, Collection[Demand]]) -> dict[tuple[str, str], Outcome]:
         name, defence, demands = trial
-        with Fleet(_named(defence), processes=4, clients=8, **TIMES) as fleet:
-            for demand in demands:
-                outcome = demand(fleet)
-                with lock:
-                    found[demand.__name__, name] = outcome
+        with fleet_of(defence) as fleet:
+            return {(demand.__name__, name): demand(fleet) for demand in demands}
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(one, trials))
-    return found
+    return {which: outcome for found in side_by_side(one, trials) for which, outcome in found.items()}
 
 
 def told(found: Mapping[tuple[str, str], Outcome] | None) -> pd.DataFrame | None:
@@ -115,42 +146,34 @@ def _table(
 
 
 def _short(fault: str) -> str:
-    """A fault without its examples: "32 errors (TimeoutError: …)" is "32 TimeoutError"."""
-    error = re.fullmatch(r"(.*?)(\d+) errors \((\w+).*\)", fault)
-    return f"{error[2]} answers are {error[3]}" if error else re.sub(r" \(.*\)", "", fault)
-
-
-def _named(defence: Defence | str) -> Defence | str:
-    """A defence of a module by its name: only those of a notebook have to be sent to the processes as they are."""
-    module = getattr(defence, "__module__", "__main__")
-    if isinstance(defence, str) or module == "__main__":
-        return defence
-    return f"{module}:{defence.__name__}"
+    """A fault without its examples: "32 errors (TimeoutError: …)" is "32 times TimeoutError"."""
+    if error := re.fullmatch(r".*?(\d+) errors \((\w+).*\)", fault):
+        return f"{error[1]} times {error[2]}"
+    return re.sub(r" \(.*\)|[\[\]]", "", fault)
 
 
 # One failure, step by step
 
 
 def holder_dies(**defences: Defence | str) -> pd.DataFrame | None:
-    """A row a defence: nobody has a value, 32 clients ask, and the process that computes is ended by SIGKILL.
+    """A row a defence: nobody has a value, all clients ask, and the process that computes is ended by SIGKILL.
 
-    Columns: `computations` (with the one that was cut off), `answered` of the clients in the other processes within
-    four seconds, `left for ever` (keys on the server that nothing will ever remove).
+    Columns: `computations` (with the one that was cut off), `answered` (the share of the clients in the other processes
+    who have a value within four seconds), `left for ever` (keys on the server that nothing will ever remove).
     """
     import pandas as pd
 
     if not forkable():
         return None
 
-    def one(defence: Defence | str) -> list[int]:
-        with Fleet(_named(defence), processes=4, clients=8, **TIMES) as fleet:
+    def one(defence: Defence | str) -> list[Any]:
+        with fleet_of(defence) as fleet:
             asking = fleet.begin("key")
             if (holder := fleet.holder("key")) is not None:
                 fleet.kill(holder)
-            answers = [answer for answer in fleet.finish(asking, 4.0) if answer.pid in fleet.pids and not answer.error]
-            return [len(fleet.log.of("key")), len(answers), len(fleet.server.endless())]
+            left = {who for who in asking.asked if who[0] in fleet.pids}
+            answered = {(row.pid, row.client) for row in fleet.finish(asking, 4.0) if not row.error} & left
+            return [len(fleet.log.of("key")), f"{len(answered) / len(left):.0%}", len(fleet.server.endless())]
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        rows = list(pool.map(one, defences.values()))
     names = [name.replace("_", " ") for name in defences]
-    return pd.DataFrame(rows, names, ["computations", "answered, of 24", "left for ever"])
+    return pd.DataFrame(side_by_side(one, defences.values()), names, ["computations", "answered", "left for ever"])

@@ -5,7 +5,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from django.core.cache import cache
+
 from ...caching import runtime
+from .. import simulating
 from ..discrete_events import DiscreteEvents
 from ..exercises import NotAttempted, Wrong, exercise, expect_type
 from ..exploring import Found, explore
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from ..bench import Lab
 
 COST = 0.05  # seconds that the ranking takes
+LOOPS = 5.0  # seconds of real time after which an answer loops
 
 # 9.1: what the learner is given to repair
 QUEUE = """
@@ -61,7 +65,7 @@ def visits(answer: Callable[..., Any], arrivals: Any, failing: Iterable[int] = (
             begun.append(False)
         return found
 
-    with mock.patch.object(DiscreteEvents, "spawn", _spawn):
+    with mock.patch.object(DiscreteEvents, "spawn", _spawn), mock.patch.object(simulating, "LIMIT", LOOPS):
         run = simulate({visit: arrivals}, seconds=seconds, origin=source.origin)
     if begun:
         raise NotAttempted
@@ -99,6 +103,7 @@ def queue_at_the_lock(answer: Any, lab: "Lab") -> str:
     expect_type(answer, Callable, "ranking")
     judge_crowd(answer)
     judge_failure(answer)
+    judge_hit(answer)
     found = two_readers(answer)
     if found.bad:
         raise Wrong(f"twenty visitors cost one computation, but two readers: {found}. The shortest: {told(found)}.")
@@ -126,6 +131,26 @@ def judge_crowd(answer: Callable[..., Any]) -> None:
         raise Wrong(f"the computation takes {COST:g} s, and a visitor waits for {slowest:.1f}. For what?")
 
 
+def judge_hit(answer: Callable[..., Any]) -> None:
+    """Raise Wrong where somebody who has found the value gives back a lock that is not theirs."""
+
+    def filled_and_locked() -> None:
+        cache.set("ranking", Reading("ranking", 0, 0.0), 60)
+        cache.set("ranking:lock", "somebody's", 10)
+
+    def reader() -> None:
+        answer(Source())
+
+    def lock_is_gone(end: Any) -> bool:
+        return cache.get("ranking:lock") is None
+
+    if explore(reader, given=filled_and_locked, never=lock_is_gone).bad:
+        raise Wrong(
+            "a visitor who finds the ranking gives the lock back, and never had it: it was somebody else's, who is "
+            "computing. Only what comes after cache.add belongs into the try."
+        )
+
+
 def judge_failure(answer: Callable[..., Any]) -> None:
     """Raise Wrong where an error is hidden, or locks the others out."""
     requests = visits(answer, [0.0, 0.01, 1.0], failing=[1]).requests
@@ -136,8 +161,8 @@ def judge_failure(answer: Callable[..., Any]) -> None:
     slowest = requests["latency"].max()
     if slowest > 1.0:
         raise Wrong(
-            f"compute() raises once, and the next visitor waits for {slowest:.1f} s: the lock is still there. Which line "
-            "is never reached? (try: … finally: …)"
+            f"compute() raises once, and the next visitor waits for {slowest:.1f} s: the lock is still there. Which "
+            "line is never reached? (try: … finally: …)"
         )
 
 
@@ -254,6 +279,6 @@ def judge_refresh_fails(answer: Callable[..., Any]) -> None:
     last = requests.iloc[-1]
     if last["age"] > 25:
         raise Wrong(
-            f"a refresh fails at 11 s, and at 31 s the value is {last['age']:.0f} s old: nobody has tried again. Give the "
-            "lock back in a finally, and give it a lifetime."
+            f"a refresh fails at 11 s, and at 31 s the value is {last['age']:.0f} s old: nobody has tried again. Give "
+            "the lock back in a finally, and give it a lifetime."
         )

@@ -95,8 +95,8 @@ def judge_kept(answer: Callable[..., Any]) -> None:
     if (waited := requests["latency"].max()) > 0.5 + WAITED:
         late = requests["arrived"][requests["latency"].idxmax()]
         raise Wrong(
-            f"half a second of work, and the visitor who comes at {late:g} s waits for {waited:.0f}: what was computed is "
-            "not where the others look, which is under 'report'."
+            f"half a second of work, and the visitor who comes at {late:g} s waits for {waited:.0f}: what was computed "
+            "is not where the others look, which is under 'report'."
         )
     if (reads["began"] < 5).sum() > 1:
         raise Wrong("two visitors within a second, half a second of work, and both compute. Who has the lease?")

@@ -3,8 +3,8 @@
 from ..quizzes import QUIZZES, Quiz
 
 QUIZZES["09.1"] = Quiz(
-    "A view runs in a transaction. It changes a price, deletes the price's key, and then renders a page for half a second "
-    "before the transaction commits. What can a reader do in that half second?",
+    "A view runs in a transaction. It changes a price, deletes the price's key, and then renders a page for half a "
+    "second before the transaction commits. What can a reader do in that half second?",
     [
         ("Nothing that matters: the key is gone, and the next read is fresh",
          "The next read goes to the database, and there the change is not to be seen before the commit. It stores the "
@@ -52,7 +52,8 @@ QUIZZES["09.4"] = Quiz(
     "lock. Another one had looked before that, was put aside, and now calls `cache.add`. What is missing?",
     [
         ("A longer lock, so that it is still there",
-         "However long it is, it is deleted when the work is done. The late one comes after that, and gets it by right."),
+         "However long it is, it is deleted when the work is done. The late one comes after that, and gets "
+         "it by right."),
         ("A second look into the cache, after the lock is won",
          "What it knows is from before. Whoever has the lock looks again, finds the new value, and gives the lock "
          "back."),
