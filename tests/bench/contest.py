@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+STABLE = "Development Status :: 5 - Production/Stable"  # what a package says of itself
 CONTESTANTS = [
     "protection",
     "django_get_or_set",
@@ -36,6 +37,9 @@ def facts(name: str) -> dict[str, Any]:
     """What a contestant says of itself (ABOUT), its library's version, and what can be counted in its source."""
     about = dict(import_module(module_of(name)).ABOUT)
     about["version"] = metadata.version(about["library"]) if about["library"] else ""
+    about["stable"] = bool(about["library"]) and STABLE in (
+        metadata.metadata(about["library"]).get_all("Classifier") or []
+    )
     about["statements"] = sum(statements(name).values())
     about["statements to own"] = 0 if about["library"] else sum(map(in_file, files_of_ours()))
     return {"id": name} | about
@@ -53,7 +57,11 @@ def statements(name: str) -> dict[str, int]:
             for other in [node.module] if node.module else [alias.name for alias in node.names]:
                 found |= statements(other)
         elif isinstance(node, ast.ClassDef):
-            found |= {each.name: in_tree(each) for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+            found |= {
+                each.name: in_tree(each)
+                for each in node.body
+                if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
         elif isinstance(node, ast.FunctionDef):
             found[node.name] = in_tree(node)
     found.pop("plain", None)

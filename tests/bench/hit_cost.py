@@ -17,7 +17,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-VALUE = {"computation": "1-1", "version": 1, "rows": [{"name": f"Product {number}", "sold": number} for number in range(20)]}
+VALUE = {
+    "computation": "1-1",
+    "version": 1,
+    "rows": [{"name": f"Product {number}", "sold": number} for number in range(20)],
+}
 COUNTED = 100  # hits for which the server's commands are counted
 TIMES = {"cost": 0, "timeout": 600, "lease": 10, "grace": 300, "limit": 60, "patience": 30, "backoff": 5, "slots": 4}
 

@@ -3,7 +3,7 @@
     python -m bench.run                       # all
     python -m bench.run protection dogpile_region --demands cold expiry     # some; no file is written
 
-Two contestants are on trial at a time, each with a cache server and processes of its own; hits are measured
+Three contestants are on trial at a time, each with a cache server and processes of its own; hits are measured
 afterwards, one contestant after the other, over one server. Whoever hangs is cut off, and noted as "no answer".
 """
 
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="contestant")
     parser.add_argument("--demands", nargs="*", default=[], help="cold, expiry …")
-    parser.add_argument("--jobs", type=int, default=2, help="contestants at a time")
+    parser.add_argument("--jobs", type=int, default=3, help="contestants at a time")
     parser.add_argument("--pairs", type=int, default=PAIRS)
     chosen = parser.parse_args(arguments)
     names, began = chosen.names or CONTESTANTS, time.monotonic()
@@ -108,7 +108,7 @@ def fleet_settings() -> dict[str, Any]:
     """How many processes and clients, and the times in seconds."""
     fleet = Fleet("bench.contestants.protection:Contestant", **trials.SETTINGS)
     names = "processes clients cost timeout lease grace limit patience backoff slots operation".split()
-    return {name: getattr(fleet, name) for name in names} | {"longest": trials.LONGEST}
+    return {name: getattr(fleet, name) for name in names}
 
 
 if __name__ == "__main__":

@@ -29,8 +29,15 @@ class Contestant:
 
     def __init__(self, setup: Any) -> None:
         self.setup = setup
+        self.reads: dict[str, Any] = {}
 
     def get(self, key: str) -> Any:
+        if key not in self.reads:
+            self.reads[key] = self.decorated(key)
+        return self.reads[key]()
+
+    def decorated(self, key: str) -> Any:
+        """The computation of one key, decorated once."""
         from cacheops import cached_as
         from django.contrib.auth.models import Group
 
@@ -38,10 +45,20 @@ class Contestant:
         def read() -> Any:
             return self.setup.compute(key)
 
-        return read()
+        return read
 
     def invalidate(self, key: str) -> None:
         from cacheops import invalidate_obj
         from django.contrib.auth.models import Group
 
         invalidate_obj(Group(name=key))
+
+    def plain(self, key: str) -> Any:
+        """A plain get through the same client."""
+        import cacheops
+
+        try:
+            return cacheops.cache.get(key)
+        except cacheops.CacheMiss:
+            cacheops.cache.set(key, self.setup.compute(key), 600)
+            return cacheops.cache.get(key)
