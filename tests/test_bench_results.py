@@ -1,4 +1,4 @@
-"""The dated results of `make bench`: whole, of the contestants that stand here, and with verdicts that their figures bear.
+"""The dated results of `make bench`: whole, of the contestants that stand here, their verdicts borne by their figures.
 
 No library is needed for this: the contestants' sources are read, and what was measured lies in data/.
 """
@@ -133,7 +133,14 @@ def test_ours_meets_all_and_the_pins_are_those_that_ran() -> None:
 def report(**changes: Any) -> dict[str, Any]:
     """A small report of two contestants."""
     outcome = {"meets": True, "says": "met", "measured": {"computations": 1}, "seconds": 1.0}
-    ours = {"id": "protection", "name": "ours", "library": "", "version": "", "documentation": "x", "settings": "y"}
+    ours: dict[str, Any] = {
+        "id": "protection",
+        "name": "ours",
+        "library": "",
+        "version": "",
+        "documentation": "x",
+        "settings": "y",
+    }
     ours |= {"statements": 8, "statements to own": 600, "async": False, "memcached": False, "without a server": True}
     ours |= {"lua": True, "stable": False, "hit": {"times django": 1.1, "commands": 1.0}, "demands": {"cold": outcome}}
     other = copy.deepcopy(ours) | {"id": "other", "name": "other", "statements to own": 0} | changes

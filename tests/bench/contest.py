@@ -37,9 +37,8 @@ def facts(name: str) -> dict[str, Any]:
     """What a contestant says of itself (ABOUT), its library's version, and what can be counted in its source."""
     about = dict(import_module(module_of(name)).ABOUT)
     about["version"] = metadata.version(about["library"]) if about["library"] else ""
-    about["stable"] = bool(about["library"]) and STABLE in (
-        metadata.metadata(about["library"]).get_all("Classifier") or []
-    )
+    says_of_itself = metadata.metadata(about["library"]).get_all("Classifier") if about["library"] else None
+    about["stable"] = STABLE in (says_of_itself or [])
     about["statements"] = sum(statements(name).values())
     about["statements to own"] = 0 if about["library"] else sum(map(in_file, files_of_ours()))
     return {"id": name} | about

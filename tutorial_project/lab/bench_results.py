@@ -95,18 +95,16 @@ def wins(report: dict[str, Any] | None = None) -> pd.DataFrame:
     import pandas as pd
 
     contestants = (report or newest())["contestants"]
-    ours = next((each for each in contestants if each["id"] == OURS), None)
-    rows = []
+    ours = [each for each in contestants if each["id"] == OURS]
+    rows: list[list[Any]] = []
     for what, better_is, worth in [*COMPARED, *(met(name) for name in DEMANDS)] if ours else []:
-        mine = worth(ours)
+        mine = worth(ours[0])
         others = {each["name"]: worth(each) for each in contestants if each["id"] != OURS}
         better = {name: value for name, value in others.items() if is_better(value, mine, better_is)}
         if better:
             best = min(better.values()) if better_is == "less" else max(better.values())
             who = [name for name, value in better.items() if value == best]
-            rows.append(
-                {"what": what, "ours": shown(mine), "best": shown(best), "better": len(better), "who": named(who)}
-            )
+            rows.append([what, shown(mine), shown(best), len(better), named(who)])
     return pd.DataFrame(rows, columns=["what", "ours", "best", "better", "who"])
 
 

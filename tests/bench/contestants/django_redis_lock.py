@@ -7,7 +7,9 @@ https://github.com/jazzband/django-redis#socket-timeout.
 
 from typing import Any
 
-from django.core.cache import cache
+from django.core.cache import cache as default_cache
+
+cache: Any = default_cache
 
 ABOUT = {
     "name": "django-redis lock",

@@ -6,7 +6,9 @@ and compute. Of locks that are left by a crash it says: let them expire, and ren
 
 from typing import Any
 
-from django.core.cache import cache
+from django.core.cache import cache as default_cache
+
+cache: Any = default_cache
 
 ABOUT = {
     "name": "python-redis-lock",

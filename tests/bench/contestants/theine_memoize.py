@@ -1,8 +1,8 @@
 """theine: the decorator `Memoize`.
 
-https://github.com/Yiling-J/theine: since its second version, protection from the stampede is always on. It is the memory
-of one process: others have their own. Chosen for this table because it promises protection without a setting. Entries
-cannot be deleted through the decorator: there is no invalidation.
+https://github.com/Yiling-J/theine: since its second version, protection from the stampede is always on. It is the
+memory of one process: others have their own. Chosen for this table because it promises protection without a setting.
+Entries cannot be deleted through the decorator: there is no invalidation.
 """
 
 from datetime import timedelta
