@@ -192,7 +192,8 @@ class Worker:
             asked, before = time.monotonic(), self.origin.ran_by_me()
             value = error = None
             try:
-                value = await self.contestant.get(key)
+                with translation.override(round_.language) if round_.language else contextlib.nullcontext():
+                    value = await self.contestant.get(key)  # the language is the task's own
             except BaseException as problem:
                 error = _named(problem)
             self._note(round_, client, key, asked, value, error, self.origin.ran_by_me() - before)
