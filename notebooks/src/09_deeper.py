@@ -121,8 +121,10 @@ committed = explore(commits, change, given=stand.restart, never=stale)
 pd.Series({"look, then set": str(looked), "commit": str(committed)}).to_frame("")
 
 # %% [markdown]
-# > **Keep this.** "Is it still mine?" must be asked by whoever stores, in the same step. Martin Kleppmann calls the token that decides it a
-# > [fencing token](https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html).
+# (Martin Kleppmann describes the same for any storage: it checks the [fencing token](https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html)
+# of whoever writes. A client that checks its own lock has checked nothing.)
+#
+# > **Keep this.** "Is it still mine?" must be asked by whoever stores, in the same step.
 #
 # ### A holder that does not come back · minute 65
 #
@@ -347,6 +349,49 @@ def served_old(visits):
 
 # %% [markdown]
 # With traffic it is the `timeout`; without, `timeout + grace`, and the one visitor who reads it last begins the refresh. So `grace` is a promise like a TTL: choose it by how old an answer may be.
+#
+# ### What others have built · minute 83
+#
+# There are libraries for this. `make bench` installs them beside the course, asks each as its own documentation recommends, and puts all of them under the
+# same demands and the same four processes. That takes minutes, so its result is kept in `data/`, with its day; here is the last one.
+
+# %%
+from tutorial_project.lab import bench_results
+
+libraries = bench_results.libraries()
+print(f"{len(libraries)} contestants, {bench_results.when()}, {bench_results.newest()['versions']}")
+
+# %% [markdown]
+# A row a library, a column a demand: ✓ where it was met. Look for the emptiest columns.
+
+# %% tags=["answer"]
+libraries.drop(columns="met").map(lambda came_out: "✓" if came_out == "met" else "").assign(met=libraries["met"])
+
+# %% [markdown]
+# **A cold key** is computed once by whatever has a lock between processes. **An expiry without waiting** needs the previous value and a background.
+# And from the fifth demand on it is lonely: that what is overtaken is not handed out, that failures are spaced, that a hanging server hinders nobody and a lost
+# invalidation is told, hardly anybody promises. Nor is it asked for: most of these answer another question well, which is to save work.
+#
+# ### Play with it
+#
+# What came out for yours, and how it was set? The names are in the table above.
+
+# %% tags=["knobs"]
+library = "dogpile.cache"
+
+print(bench_results.versions().loc[library].to_string())
+libraries.loc[[library]].T
+
+# %% [markdown]
+# A table made by the author of one of its rows deserves another one: where are the others better?
+
+# %% tags=["answer"]
+bench_results.wins()
+
+# %% [markdown]
+# That is most of what matters on an ordinary day. The lease is hundreds of statements that **you** would own, it is young, speaks only to Redis and Valkey, and blocks
+# a thread where an `async` view would not. Values that are cheap, or asked for by one process, need none of it: `get_or_set`, and jitter for many keys.
+# If you have a library, keep it, and ask it the questions of this table; if one answer frightens you, take that one part along.
 #
 # ### Exercise 9.3 (10 minutes): a report that survives
 #
