@@ -358,6 +358,7 @@ def served_old(visits):
 # %%
 from tutorial_project.lab import bench_results
 
+pd.set_option("display.max_colwidth", 160)
 libraries = bench_results.libraries()
 print(f"{len(libraries)} contestants, {bench_results.when()}, {bench_results.newest()['versions']}")
 
@@ -369,8 +370,8 @@ libraries.drop(columns="met").map(lambda came_out: "✓" if came_out == "met" el
 
 # %% [markdown]
 # **A cold key** is computed once by whatever has a lock between processes. **An expiry without waiting** needs the previous value and a background.
-# And from the fifth demand on it is lonely: that what is overtaken is not handed out, that failures are spaced, that a hanging server hinders nobody and a lost
-# invalidation is told, hardly anybody promises. Nor is it asked for: most of these answer another question well, which is to save work.
+# From *overtaken* on one row alone has a ✓: that what is overtaken is not handed out, that failures are spaced, that a hanging server hinders nobody and a lost
+# invalidation is told, hardly anybody promises. Most of these answer another question, which is to save work, and answer it well.
 #
 # ### Play with it
 #
