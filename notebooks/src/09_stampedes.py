@@ -301,8 +301,8 @@ per_expiry[["recomputations", "at_once", "waited", "late"]].agg(["min", "max"]).
 
 # %% [markdown]
 # **What just happened.** Exactly one recomputation per expiry, and one request that waits: the one that computes. The other fifty or so of that
-# moment were given the previous ranking, 50 ms past its time. (`runtime.now()`, `wait` and `sleep` are those of
-# `time` in production; here they ask the clock of `simulate`.)
+# moment were given the previous ranking, 50 ms past its time. (`runtime` has the time and the sleep of production, and here those of
+# `simulate`.)
 #
 # Exactly one? In this simulation each cache call takes the same time. Real ones do not. `explore` runs two readers
 # in every order, from an entry that has run out.
@@ -839,8 +839,10 @@ committed = explore(commits, change, given=stand.restart, never=stale)
 pd.Series({"look, then set": str(looked), "commit": str(committed)}).to_frame("")
 
 # %% [markdown]
-# > **Keep this.** "Is it still mine?" must be asked by whoever stores, in the same step. Martin Kleppmann calls the token that decides it a
-# > [fencing token](https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html).
+# (Martin Kleppmann describes the same for any storage: it checks the [fencing token](https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html)
+# of whoever writes. A client that checks its own lock has checked nothing.)
+#
+# > **Keep this.** "Is it still mine?" must be asked by whoever stores, in the same step.
 #
 # ### A holder that does not come back · minute 55
 #
@@ -1065,6 +1067,50 @@ def served_old(visits):
 
 # %% [markdown]
 # With traffic it is the `timeout`; without, `timeout + grace`, and the one visitor who reads it last begins the refresh. So `grace` is a promise like a TTL: choose it by how old an answer may be.
+#
+# ### What others have built · minute 71
+#
+# There are libraries for this. `make bench` installs them beside the course, asks each as its own documentation recommends, and puts all of them under the
+# same demands and the same four processes. That takes minutes, so its result is kept in `data/`, with its day; here is the last one.
+
+# %%
+from tutorial_project.lab import bench_results
+
+pd.set_option("display.max_colwidth", 160)
+libraries = bench_results.libraries()
+print(f"{len(libraries)} contestants, {bench_results.when()}, {bench_results.newest()['versions']}")
+
+# %% [markdown]
+# A row a library, a column a demand: ✓ where it was met. Look for the emptiest columns.
+
+# %% tags=["answer"]
+libraries.drop(columns="met").map(lambda came_out: "✓" if came_out == "met" else "").assign(met=libraries["met"])
+
+# %% [markdown]
+# **A cold key** is computed once by whatever has a lock between processes. **An expiry without waiting** needs the previous value and a background.
+# From *overtaken* on one row alone has a ✓: that what is overtaken is not handed out, that failures are spaced, that a hanging server hinders nobody and a lost
+# invalidation is told, hardly anybody promises. Most of these answer another question, which is to save work, and answer it well.
+#
+# ### Play with it
+#
+# What came out for yours, and how it was set? The names are in the table above.
+
+# %% tags=["knobs"]
+library = "dogpile.cache"
+
+print(bench_results.versions().loc[library].to_string())
+libraries.loc[[library]].T
+
+# %% [markdown]
+# A table made by the author of one of its rows deserves another one: where are the others better?
+
+# %% tags=["answer"]
+bench_results.wins()
+
+# %% [markdown]
+# That is most of what matters on an ordinary day. The lease is hundreds of statements that **you** would own, it is young, speaks only to Redis and Valkey, and blocks
+# a thread where an `async` view would not. Values that are cheap, or asked for by one process, need none of it: `get_or_set`, and jitter for many keys.
+# If you have a library, keep it, and ask it the questions of this table; if one answer frightens you, take that one part along.
 
 # %% [markdown]
 # ### Exercise 9.2 (10 minutes): the previous value meanwhile
@@ -1157,8 +1203,7 @@ check("9.3", report)
 #   recomputation takes against its lease; how many answers are past their time.
 # - Limits: a value that must never be old, such as a permission or the price in the cart, has no previous value to give: all wait for
 #   one computation. And a plain `cache.delete` is a cold key: use the library's own invalidation.
-# - Which library: see the table above. If yours has a lock, ask it: does it look again, who may release it, what happens when the holder dies, and what
-#   do the others get meanwhile?
+# - Which library: the tables above say. `manage.py take stampede PATH` copies the lease with its parts and its tests into a project of yours.
 #
 # ### Further reading
 #

@@ -194,7 +194,7 @@ class Processes:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the contestant says of itself: `about`, `limit` (seconds) and `slots`; None where it does not."""
+        """What the contestant says of itself: `about`, and `limit` (seconds) and `slots` if it has them."""
         return next((link.hello for link in self._wire.workers()), {})
 
     def holder(self, key: str, limit: float = 5.0, besides: Sequence[int] = ()) -> int | None:
@@ -223,10 +223,14 @@ class Processes:
 
     def _wait_for(self, condition: Callable[[], Any]) -> Any:
         """The same for what must come. Raises LabError where it does not, with the last that the processes wrote."""
-        if said := self.until(condition, PATIENCE):
-            return said
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if said := self.until(condition, 0.5):
+                return said
+            if not self._reaper.alive(self._master):
+                break
         lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
-        raise LabError(f"The fleet's processes did not answer in {PATIENCE:g} s ({lines[-1] if lines else 'silent'}).")
+        raise LabError(f"The fleet's processes do not answer ({lines[-1] if lines else 'they say nothing'}).")
 
     def _request(self, pid: int, limit: float, **order: Any) -> dict[str, Any]:
         """Ask one process for something that is no question to its clients. What it said; {} if nothing in time."""

@@ -15,13 +15,13 @@ import inspect
 import json
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +36,7 @@ from django.db.backends.signals import connection_created
 from django.utils import translation
 
 from .fleet_origin import Journal, Origin
+from .fleet_wire import Control
 from .reaper import LIBC, die_with_parent
 
 LOADED = (redis, RedisCache)
@@ -61,34 +62,6 @@ class Setup:
     backoff: float  # between two tries of a refresh that fails
     slots: int  # computations at a time in a process whose cache is away
     operation: float  # a command to the cache server may take so long (Django's RedisCache is told already)
-
-
-class Control:
-    """This process's end of the orchestrator's socket."""
-
-    def __init__(self, folder: Path, **hello: Any) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(folder / "control"))
-        self._lock = threading.Lock()
-        self.say(pid=os.getpid(), **hello)
-
-    def say(self, **message: Any) -> None:
-        """Send a message; where nobody listens any more, end this process."""
-        with self._lock:
-            try:
-                self._socket.sendall(json.dumps(message).encode() + b"\n")
-            except OSError:
-                os._exit(0)
-
-    def close(self) -> None:
-        """Let go of a parent's socket, in a child."""
-        os.close(self._socket.detach())
-
-    def orders(self) -> Iterator[dict[str, Any]]:
-        """What the orchestrator asks for, until it is gone."""
-        with contextlib.suppress(OSError), self._socket.makefile("rb") as lines:
-            for line in lines:
-                yield json.loads(line)
 
 
 @dataclass
@@ -121,8 +94,9 @@ class Worker:
         if inspect.iscoroutinefunction(self.contestant.get):
             self.loop = asyncio.new_event_loop()
             threading.Thread(target=self.loop.run_forever, daemon=True).start()
-        traits = {name: getattr(self.contestant, name, None) for name in ("about", "limit", "slots")}
-        self.control = Control(folder, number=number, **traits)
+        limits = {name: getattr(self.contestant, name, None) for name in ("limit", "slots")}
+        told = {name: value for name, value in limits.items() if isinstance(value, int | float)}
+        self.control = Control(folder, number=number, about=getattr(self.contestant, "about", None), **told)
 
     def serve(self) -> None:
         """Do what the orchestrator asks for, until it is gone."""
@@ -177,7 +151,7 @@ class Worker:
             asked, before = time.monotonic(), self.origin.ran_by_me()
             value = error = None
             try:
-                with translation.override(round_.language) if round_.language else contextlib.nullcontext():
+                with _speaking(round_.language):
                     value = self.contestant.get(key)
             except BaseException as problem:
                 error = _named(problem)
@@ -192,7 +166,8 @@ class Worker:
             asked, before = time.monotonic(), self.origin.ran_by_me()
             value = error = None
             try:
-                value = await self.contestant.get(key)
+                with _speaking(round_.language):
+                    value = await self.contestant.get(key)
             except BaseException as problem:
                 error = _named(problem)
             self._note(round_, client, key, asked, value, error, self.origin.ran_by_me() - before)
@@ -221,6 +196,10 @@ class Worker:
 
     def _note_connection(self, connection: Any, **_: Any) -> None:
         self.opened.append((threading.current_thread(), connection))
+
+
+def _speaking(language: str | None) -> AbstractContextManager[None]:
+    return translation.override(language) if language else contextlib.nullcontext()
 
 
 def _named(problem: BaseException) -> str:
