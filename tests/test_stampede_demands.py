@@ -34,7 +34,7 @@ MEASURED: dict[str, dict[str, Any]] = {
     "outlived": {"answers": 32, "errors": 0, "computations": 1, "hung: given up": True, "hung: no answer": 0},
     "paused": {"computed again": True, "errors": 0, "stale": 0},
     "overtaken": {
-        f"{key}, {place}: stale": 0 for key in ("cold", "warm") for place in ("the same process", "another process")
+        f"stale ({key} key, {place})": 0 for key in ("cold", "warm") for place in ("same process", "another process")
     },
     "raising": {"errors seen": 32, "hidden": 0, "cold, afterwards: errors": 0, "no answer": 0},
     "frozen": {"one key: errors": 0, "20 keys: errors": 0, "invalidation": "InvalidationLost"},
@@ -44,12 +44,12 @@ MEASURED: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def protected() -> Iterator[Fleet]:
-    with Fleet("tutorial_project.lab.defences:lease") as fleet:
+    with Fleet("tutorial_project.lab.defences:lease", limit=4.5) as fleet:
         assert (fleet.processes, fleet.clients) == (4, 8)
         yield fleet
 
 
-@pytest.mark.parametrize("demand", demands_away.ALL, ids=lambda demand: demand.__name__)
+@pytest.mark.parametrize("demand", demands.ALL, ids=lambda demand: demand.__name__)
 def test_protection_meets(demand: Any, protected: Fleet) -> None:
     outcome = demand(protected)
     assert outcome.meets, f"{outcome.says}: {outcome.measured}"
@@ -62,8 +62,23 @@ def test_protection_meets(demand: Any, protected: Fleet) -> None:
         assert 1 <= outcome.measured["tries"] <= 2 + demands_away.WATCHED / protected.backoff
 
 
+def threads(fleet: Fleet) -> list[int]:
+    """How many threads each process has."""
+    return [fleet._request(pid, 5.0, do="look")["threads"] for pid in fleet.pids]
+
+
+def test_no_thread_of_a_refresh_or_a_renewal_is_left(protected: Fleet) -> None:
+    protected.afresh()
+    before = threads(protected)
+    protected.traffic("key", seconds=0.3)
+    clients = [few + protected.clients for few in before]  # the clients' own threads stay
+    protected.traffic("key", seconds=2.5)
+    assert len(protected.computations) == 3
+    assert protected.until(lambda: all(now <= most for now, most in zip(threads(protected), clients, strict=True)), 5)
+
+
 def test_all_are_tried() -> None:
-    assert len(demands_away.ALL) == len(MEASURED) == 9  # the fifth and the seventh are two each
+    assert len(demands.ALL) == len(MEASURED) == 9  # the fifth and the seventh are two each
 
 
 @pytest.mark.parametrize(
