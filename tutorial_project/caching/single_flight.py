@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable
 from contextvars import ContextVar, Token
 from itertools import count
 from typing import Any, TypeVar, cast
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from . import runtime
 
@@ -36,7 +36,8 @@ class Flight:
         self._error: Exception | None = None
         self._outer: Token[tuple[Flight, ...]]
         self.over = self.dropped = False
-        self.next: Flight | None = None  # the one that was begun after it, for those who waited for it
+        self.next: Flight | None = None  # the last that was begun after it, for those who waited for it
+        self.earlier: list[ref[Flight]] = []  # those before it that somebody still has: waits for, or hangs in
 
     def begin(self) -> None:
         """What is computed from now on is for everybody who has asked up to now."""
@@ -129,7 +130,10 @@ class SingleFlight:
             if flight is None:
                 flight = self._flights[place] = Flight(self, place)
                 if before := self._latest.get(place):
-                    before.next = flight
+                    flight.earlier = [each for each in (*before.earlier, ref(before)) if each()]
+                for each in flight.earlier:  # not a chain: one that hangs would keep all that came after it
+                    if before := each():
+                        before.next = flight
                 self._latest[place] = flight
                 return flight, True
         if flight in _working_on.get():
