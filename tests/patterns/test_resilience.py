@@ -94,10 +94,11 @@ class SlotTests(SimpleTestCase):
     def test_so_many_and_no_more(self) -> None:
         slots, inside, most = Slots(2), 0, 0
         lock, let_go = threading.Lock(), threading.Event()
+        self.addCleanup(let_go.set)  # where this test fails, nobody goes on waiting
 
         def work() -> None:
             nonlocal inside, most
-            with slots.taken(10):
+            with slots.taken(60):
                 with lock:
                     inside += 1
                     most = max(most, inside)
@@ -108,7 +109,7 @@ class SlotTests(SimpleTestCase):
         threads = [threading.Thread(target=work, daemon=True) for _ in range(6)]
         for thread in threads:
             thread.start()
-        self.assertTrue(runtime.wait(lambda: inside == 2, 10))
+        self.assertTrue(runtime.wait(lambda: inside >= 2, 10))
         said = "2 computations run in this process, and none has ended in 0.05 s"
         with self.assertRaisesRegex(Overloaded, said), slots.taken(0.05):
             self.fail("a third one")
