@@ -146,7 +146,8 @@ def test_an_open_breaker_costs_so_many_timeouts_and_one_a_pause(server: Server, 
         if breaker.closed:
             with pytest.raises(failures(cache)) as raised:
                 cache.get("menu")
-            breaker.failed(raised.value)  # type: ignore[arg-type]
+            breaker.failed(raised.value)
     took = time.monotonic() - began
     assert took < 2 * TIMEOUT + 2 * SLACK and not breaker.closed
-    assert sum(b"\r\nGET\r\n" in b"".join(command) for command in sent) == 2
+    asked = sum(b"\r\nGET\r\n" in b"".join(command) for command in sent)
+    assert asked == 1  # the second try came no further than to connect
