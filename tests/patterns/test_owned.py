@@ -153,7 +153,7 @@ class OwnedTests(SimpleTestCase):
         no_thread = mock.patch.object(self.bench, "spawn", side_effect=RuntimeError("can't start new thread"))
         with (
             no_thread,
-            self.assertLogs("tutorial_project.caching.owned", "ERROR") as logs,
+            self.assertLogs(owned.logger, "ERROR") as logs,
             owning("menu:lock", 9, cache=self.cache) as lease,
         ):
             assert lease

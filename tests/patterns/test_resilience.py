@@ -7,7 +7,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
 from django.test import SimpleTestCase
 
-from tutorial_project.caching import runtime
+from tutorial_project.caching import resilience, runtime
 from tutorial_project.caching.resilience import (
     Breaker,
     InvalidationLost,
@@ -40,7 +40,7 @@ class BreakerTests(SimpleTestCase):
             self.breaker.failed(OSError("refused"))
 
     def opened(self) -> None:
-        with self.assertLogs("tutorial_project.caching.resilience", "WARNING") as logs:
+        with self.assertLogs(resilience.logger, "WARNING") as logs:
             self.fail(3)
         self.assertIn("3 failures in a row, the last: OSError('refused'). It is tried every 2 seconds", logs.output[0])
 
@@ -65,7 +65,7 @@ class BreakerTests(SimpleTestCase):
 
     def test_closed_again_when_it_has_worked(self) -> None:
         self.opened()
-        with self.assertLogs("tutorial_project.caching.resilience", "WARNING") as logs:
+        with self.assertLogs(resilience.logger, "WARNING") as logs:
             self.breaker.worked()
         self.assertIn("answers again", logs.output[0])
         self.assertEqual([self.breaker.closed for _ in range(3)], [True] * 3)

@@ -7,7 +7,7 @@ from unittest import mock
 from django.core.cache.backends.locmem import LocMemCache
 from django.test import SimpleTestCase
 
-from tutorial_project.caching import runtime
+from tutorial_project.caching import runtime, stale
 from tutorial_project.caching.stale import get_or_refresh
 
 
@@ -141,7 +141,7 @@ class StaleTests(SimpleTestCase):
         self.read("old")
         self.bench.time += 61
         no_thread = mock.patch.object(self.bench, "spawn", side_effect=RuntimeError("can't start new thread"))
-        with no_thread, self.assertLogs("tutorial_project.caching.stale", "ERROR") as logs:
+        with no_thread, self.assertLogs(stale.logger, "ERROR") as logs:
             self.assertEqual(self.read("new"), "old")
         self.assertIn("menu is not refreshed", logs.output[0])
         self.assertEqual(self.read("new"), "old")

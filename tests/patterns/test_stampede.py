@@ -11,7 +11,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.db import transaction
 from django.test import SimpleTestCase, TransactionTestCase
 
-from tutorial_project.caching import runtime
+from tutorial_project.caching import atomic, owned, resilience, runtime, stampede
 from tutorial_project.caching.resilience import Breaker, InvalidationLost, Overloaded, StillComputing
 from tutorial_project.caching.stampede import LONGEST, Protection
 
@@ -252,26 +252,26 @@ class FailureTests(ProtectionCase):
 
     def test_no_thread_costs_no_value(self) -> None:
         no_thread = mock.patch.object(runtime, "spawn", side_effect=RuntimeError("can't start new thread"))
-        with no_thread, self.assertLogs("tutorial_project.caching.owned", "ERROR"):  # none to renew the lease in
+        with no_thread, self.assertLogs(owned.logger, "ERROR"):  # none to renew the lease in
             self.assertEqual((self.read("old"), self.left()), ("old", ()))
         self.bench.time += 60.1
-        with no_thread, self.assertLogs("tutorial_project.caching.stampede", "ERROR"):  # none to refresh in
+        with no_thread, self.assertLogs(stampede.logger, "ERROR"):  # none to refresh in
             self.assertEqual((self.read("new"), self.left()), ("old", ()))
 
     def test_while_the_server_is_away_values_are_computed_in_slots(self) -> None:
         away = self.process(breaker=Breaker(after=2, pause=10), slots=1, patience=0)
         with mock.patch.object(self.cache, "get", side_effect=OSError("refused")) as asked:
-            with self.assertLogs("tutorial_project.caching.resilience", "WARNING"):
+            with self.assertLogs(resilience.logger, "WARNING"):
                 answers = [self.read(value, away) for value in "abcd"]
             self.assertEqual((answers, asked.call_count), (["a", "b", "c", "d"], 2))
             with away.slots.taken(0), self.assertRaises(Overloaded):
                 self.read("never", away)
         self.bench.time += 10.1
-        with self.assertLogs("tutorial_project.caching.resilience", "WARNING"):
+        with self.assertLogs(resilience.logger, "WARNING"):
             self.assertEqual([self.read(value, away) for value in "ef"], ["e", "e"])
 
     def test_a_server_that_goes_away_meanwhile_costs_no_value(self) -> None:
-        with mock.patch("tutorial_project.caching.atomic.commit", side_effect=OSError("refused")):
+        with mock.patch.object(atomic, "commit", side_effect=OSError("refused")):
             self.assertEqual(self.read("soup"), "soup")
 
 
