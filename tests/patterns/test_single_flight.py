@@ -175,6 +175,15 @@ class SingleFlightTests(SimpleTestCase):
         flight, mine = self.flights.join("menu", first)
         self.assertEqual((mine, flight.serves(asked), flight.result()), (False, True, "third"))
 
+    def test_what_was_under_way_at_a_fork_is_nothing_to_wait_for_in_the_child(self) -> None:
+        slow = Barrier(lambda: "soup")
+        self.ask(slow)
+        self.assertTrue(slow.began.wait(10))
+        with mock.patch("os.getpid", return_value=-1):  # its thread has not come along
+            self.assertEqual(self.flights.run("menu", lambda: "child", patience=0), "child")
+        slow.let_go.set()
+        self.assertEqual(self.all_answered(), ["soup"])
+
     def test_in_the_background_once(self) -> None:
         done: list[Callable[[], object]] = []
         with mock.patch.object(runtime, "spawn", done.append):

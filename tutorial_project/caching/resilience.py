@@ -117,7 +117,7 @@ class Breaker:
 
 
 class Slots:
-    """At most `many` blocks at a time in this process."""
+    """At most `many` blocks at a time in this process. A child that is forked while some run counts them for ever."""
 
     def __init__(self, many: int) -> None:
         """Raises ValueError for less than one."""

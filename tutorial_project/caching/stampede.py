@@ -18,13 +18,14 @@ whose computation began before it was called: such a value is not stored, and in
 only with those who asked before it began.
 An owner that is killed is succeeded after `lease` and `POLL` seconds at most. What a computation raises is raised to
 those who have no value; a failing refresh is tried again after `backoff` seconds. While the cache server is away, each
-request is answered after one operation's timeout at most and a computation; a process makes one at a time a key, and
-`slots` in all.
+request is answered after one operation's timeout, its wait for a slot (and for a computation of its key that was begun
+before it asked) and a computation; a process makes one at a time a key, and `slots` in all.
 Limit: a plain `cache.delete(key)` takes the value and not the lease: a computation under way may still store what it
 read before. An invalidation that cannot be delivered raises `InvalidationLost`; the old value is then served for
 `timeout + grace` seconds at most since it was stored. An entry's freshness is told by the wall clocks of the machines:
 a clock that jumps ahead costs one refresh, one that is set back serves a value for `timeout + grace` seconds at most,
 by the cache server's clock. Inside a transaction that has written, you would store for all what only you can see.
+What cannot be unpickled (its class was renamed by a release) raises, as a plain `get` does, until it is invalidated.
 Read the key through this module alone. Needs Django's RedisCache with one server in its LOCATION (with more it reads
 from replicas, which may be behind an invalidation), or LocMemCache where there is one process.
 """
