@@ -44,7 +44,7 @@ MEASURED: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def protected() -> Iterator[Fleet]:
-    with Fleet("tutorial_project.lab.defences:lease") as fleet:
+    with Fleet("tutorial_project.lab.defences:lease", limit=4.5) as fleet:
         assert (fleet.processes, fleet.clients) == (4, 8)
         yield fleet
 
@@ -60,6 +60,21 @@ def test_protection_meets(demand: Any, protected: Fleet) -> None:
         assert outcome.measured["at once per process"] <= protected.slots
     if outcome.demand == "raising":  # spaced by the back-off, which is a second
         assert 1 <= outcome.measured["tries"] <= 2 + demands_away.WATCHED / protected.backoff
+
+
+def threads(fleet: Fleet) -> list[int]:
+    """How many threads each process has."""
+    return [fleet._request(pid, 5.0, do="look")["threads"] for pid in fleet.pids]
+
+
+def test_no_thread_of_a_refresh_or_a_renewal_is_left(protected: Fleet) -> None:
+    protected.afresh()
+    before = threads(protected)
+    protected.traffic("key", seconds=0.3)
+    clients = [few + protected.clients for few in before]  # the clients' own threads stay
+    protected.traffic("key", seconds=2.5)
+    assert len(protected.computations) == 3
+    assert protected.until(lambda: all(now <= most for now, most in zip(threads(protected), clients, strict=True)), 5)
 
 
 def test_all_are_tried() -> None:
