@@ -14,7 +14,7 @@ NBVAL = $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout
 SOURCES = $(wildcard notebooks/src/[0-9]*.py notebooks/src/index.py)
 BOOKS = $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb notebooks/instructor/*.ipynb)
 
-.PHONY: lab test lint unit faults notebooks drift build slides requirements clean help
+.PHONY: lab test lint unit faults notebooks drift bench build slides requirements clean help
 
 lab: $(STAMP)
 	@$(BIN)/python -m tutorial_project.lab open $(ARGS)
@@ -53,6 +53,19 @@ drift: $(STAMP)
 build: $(STAMP)
 	$(UNSET) -u TUTORIAL_CACHE $(BIN)/python notebooks/src/build.py -j $(JOBS) $(ARGS)
 
+# The libraries under the seven demands, into a table and data/bench-DATE.json: ten minutes at most, on a quiet machine.
+# They are installed into a folder of their own. Some of it: make bench ARGS="protection dogpile_region --demands cold"
+BENCH_VENV = .venv-bench
+BENCH_STAMP = $(BENCH_VENV)/.installed
+
+bench: $(BENCH_STAMP)
+	$(UNSET) -u TUTORIAL_CACHE PYTHONPATH=.:tests $(BENCH_VENV)/bin/python -m bench.run $(ARGS)
+
+$(BENCH_STAMP): tests/bench/requirements.txt | $(STAMP)
+	$(BIN)/python -m venv --clear $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/requirements.txt
+	@touch $(BENCH_STAMP)
+
 # The instructor's edition as slides, one HTML file a notebook; speaker notes with the key S.
 slides: $(STAMP)
 	@mkdir -p build/slides
@@ -69,7 +82,7 @@ clean:
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
-	@echo "Also: build, slides, faults, requirements, clean; the parts of test: lint, unit, notebooks, drift."
+	@echo "Also: bench, build, slides, faults, requirements, clean; the parts of test: lint, unit, notebooks, drift."
 
 $(STAMP): requirements.txt pyproject.toml
 	@touch .writable 2>/dev/null && rm -f .writable || { \

@@ -91,6 +91,13 @@ class SingleFlightTests(SimpleTestCase):
         interrupted.let_go.set()
         self.assertCountEqual([repr(answer) for answer in self.all_answered()], ["KeyboardInterrupt()", "'soup'"])
 
+    def test_nor_is_it_for_those_who_asked_before_it_began(self) -> None:
+        asked, (flight, _) = self.flights.ask(), self.flights.join("menu")
+        with self.assertRaises(KeyboardInterrupt), flight:
+            flight.begin()
+            raise KeyboardInterrupt
+        self.assertFalse(flight.serves(asked))
+
     def test_another_key_does_not_wait(self) -> None:
         slow = Barrier(lambda: "soup")
         self.ask(slow)

@@ -16,6 +16,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
+from django.conf import settings
 from django.core.cache import caches
 from django.db import connections
 from django.urls import clear_url_caches, path
@@ -39,12 +40,12 @@ def packed(mounted: Sequence[tuple[str, Any]], swapped: Mapping[str, Callable[..
 
     everything = (list(mounted), dict(swapped), TOUCHES.is_connected)
     try:
-        return _dumped(everything)
+        return dumped(everything)
     except Exception as problem:
         found: tuple[str, Exception] = "what you mounted and swapped", problem
     for what, one in [*((f"the view at {route!r}", view) for route, view in mounted), *swapped.items()]:
         try:
-            _dumped(one)
+            dumped(one)
         except Exception as problem:
             found = what, problem
             break
@@ -54,10 +55,17 @@ def packed(mounted: Sequence[tuple[str, Any]], swapped: Mapping[str, Callable[..
     )
 
 
-def _dumped(what: Any) -> bytes:
+def dumped(what: Any) -> bytes:
+    """Anything of the notebook's as bytes. Raises what pickling raises."""
     buffer = io.BytesIO()
     _Pickler(buffer).dump(what)
     return buffer.getvalue()
+
+
+def loaded(file: Path) -> Any:
+    """What was `dumped` into a file, in another process."""
+    with file.open("rb") as opened:
+        return _Unpickler(opened).load()
 
 
 def load(file: Path) -> None:
@@ -66,8 +74,7 @@ def load(file: Path) -> None:
     from ..shop import selectors
     from ..shop.invalidation import TOUCHES
 
-    with file.open("rb") as opened:
-        mounted, swapped, events = _Unpickler(opened).load()
+    mounted, swapped, events = loaded(file)
     if events:
         TOUCHES.connect()
     urls.urlpatterns[:0] = [path(route, view) for route, view in mounted]
@@ -88,10 +95,11 @@ class _Pickler(cloudpickle.Pickler):
             for module in sorted(theirs, key=lambda module: -len(module.__name__))
             if module.__name__.split(".")[0] in OURS and not f"{module.__name__}.".startswith(f"{THE_KERNELS}.")
             for name, value in list(vars(module).items())
-            if type(value).__module__.split(".")[0] in OURS and not isinstance(value, type | FunctionType | ModuleType)
+            if type(value).__module__.split(".")[0] in OURS
+            and not issubclass(type(value), type | FunctionType | ModuleType)
         }
         # `local = caches["local"]` in a notebook: each process, and each of its threads, has its own of that name.
-        for name, handler in HANDLERS.items():
+        for name, handler in HANDLERS.items() if settings.configured else ():
             self._named |= {id(handler[alias]): f"{name}[{alias}]" for alias in handler}
 
     def persistent_id(self, obj: Any) -> str | None:

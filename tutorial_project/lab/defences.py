@@ -126,7 +126,7 @@ class naive_lock(plain):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        self.lease = math.ceil(setup.lease)  # whole seconds: add(…, 0.6) would be a lock of none
+        self.lease: int | None = math.ceil(setup.lease)  # whole seconds: add(…, 0.6) would be a lock of none
 
     def get(self, key: Any) -> Any:
         name = str(key)
@@ -151,7 +151,7 @@ class lock_with_previous:
 
     def __init__(self, setup: Setup) -> None:
         self.compute, self.timeout, self.grace = setup.compute, setup.timeout, setup.grace
-        self.lease = math.ceil(setup.lease)
+        self.lease: int | None = math.ceil(setup.lease)
 
     def get(self, key: Any) -> Any:
         name = str(key)

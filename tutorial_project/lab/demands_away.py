@@ -1,4 +1,4 @@
-"""The demands on a defence when what is behind it fails: the origin raises, the cache server is frozen, or refuses.
+"""Demands 6 and 7 on a defence against stampedes: the origin raises, the cache server is frozen, or refuses.
 
 See `demands.py` for the others and for how all of them are judged.
 """
@@ -10,24 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from math import floor
 
-from .demands import (
-    LONGEST,
-    SLACK,
-    Outcome,
-    ask,
-    cold,
-    expiry,
-    holder_killed,
-    latest_are_new,
-    new,
-    outlived,
-    overtaken,
-    paused,
-)
+from .demands_computing import latest_are_new, new
 from .fleet import Fleet
 from .fleet_log import Computation, most_at_once
+from .outcome import LONGEST, SLACK, Outcome, ask, settle
 
-WATCHED = 3.0  # seconds for which the tries of a failing refresh are counted
+WATCHED = 2.0  # seconds for which the tries of a failing refresh are counted
 KEYS = [f"key-{number}" for number in range(20)]
 TRIES = 3  # of a measurement that a busy machine may spoil; the best counts
 
@@ -40,7 +28,8 @@ def raising(fleet: Fleet) -> Outcome:
     outcome = Outcome("raising")
     fleet.afresh()
     ask(fleet, "key")
-    fleet.tell(failing=["key", "cold"])
+    cost = min(fleet.cost, 0.1)  # of computations that fail: for as long, one after the other, may clients be at it
+    fleet.tell(failing=["key", "cold"], cost=cost)
     known = [each.computation for each in fleet.log.of("key")]
     traffic = fleet.begin("key", seconds=60)
     fleet.until(lambda: any(each.how == "raised" for each in fleet.log.of("key")), fleet.timeout + 5)
@@ -63,8 +52,8 @@ def raising(fleet: Fleet) -> Outcome:
         outcome.note("hidden", hidden, not hidden, f"{hidden} of {len(seen)} without a value did not see the error")
         fleet.tell(failing=["key"])
         answers, silent = ask(fleet, "cold")
-        released = min(released, max((answer.took for answer in answers), default=LONGEST) - fleet.cost)
-        outcome.served(fleet, answers, silent, "cold, afterwards: ")
+        released = min(released, max((answer.took for answer in answers), default=LONGEST) - cost)
+        outcome.served(answers, silent, "cold, afterwards: ")
         if hidden or released < fleet.lease / 2:
             break
         fleet.invalidate("cold")
@@ -111,7 +100,7 @@ def _away(fleet: Fleet, name: str, go: Callable[[], float], come: Callable[[], f
     said = fleet.invalidate("key")
     told = said.returned is not None and bool(said.error)
     outcome.note("invalidation", (said.error or "nothing").split(":")[0], told, "a lost invalidation was not reported")
-    fleet.until(lambda: all(each.how for each in fleet.log.computations.values()), 5)
+    settle(fleet, fleet.pids)
     by_process, by_key = defaultdict(list), defaultdict(list)
     for each in fleet.log.computations.values():
         if each.computation not in filled:
@@ -131,7 +120,7 @@ def _away(fleet: Fleet, name: str, go: Callable[[], float], come: Callable[[], f
 def _in_time(outcome: Outcome, fleet: Fleet, keys: list[str], bound: float, prefix: str) -> None:
     """Let all ask, and note who was answered, and how long the slowest took."""
     answers, silent = ask(fleet, *keys, limit=LONGEST / 2)
-    outcome.served(fleet, answers, silent, prefix)
+    outcome.served(answers, silent, prefix)
     slowest = max((answer.took for answer in answers), default=LONGEST)
     late = f"{prefix}answered after {slowest:.1f} s, of at most {bound:.1f} and {SLACK:g} for a busy machine"
     outcome.note(f"{prefix}slowest (s)", round(slowest, 2), slowest <= bound + SLACK, late)
@@ -147,11 +136,3 @@ def _shared(fleet: Fleet) -> bool:
     answers, _ = ask(fleet, "key", limit=LONGEST / 2)
     values = {answer.computation for answer in answers}
     return len(values) == 1 and values <= before
-
-
-ALL = (cold, expiry, holder_killed, outlived, paused, overtaken, raising, frozen, refused)
-
-
-def trial(fleet: Fleet, demands: Sequence[Callable[[Fleet], Outcome]] = ALL) -> list[Outcome]:
-    """One outcome for each of the demands, which are tried one after the other."""
-    return [demand(fleet) for demand in demands]

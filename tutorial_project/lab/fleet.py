@@ -42,7 +42,7 @@ class Fleet(Processes):
         self,
         *keys: str,
         seconds: float = 0,
-        pause: float = 0.02,
+        pause: float = 0.05,
         language: str | None = None,
         pids: Sequence[int] | None = None,
         clients: int | None = None,
@@ -70,7 +70,8 @@ class Fleet(Processes):
 
     def ask(self, *keys: str, limit: float = 20.0, **how: Any) -> pd.DataFrame:
         """Let all clients ask once, together, and wait for their answers: a row an answer. For `how`, see `begin`."""
-        return self.log.answers_frame(self.finish(self.begin(*keys, **how), limit))
+        answers = self.finish(self.begin(*keys, **how), limit)
+        return self.log.answers_frame(answers)
 
     def traffic(self, *keys: str, seconds: float, limit: float = 20.0, **how: Any) -> pd.DataFrame:
         """Let all clients ask again and again for so many seconds: a row an answer. For `how`, see `begin`."""

@@ -21,7 +21,7 @@ from typing import Any
 from django.db import connection
 from django.utils import translation
 
-LOOK = 0.01  # seconds between two looks of a computation that hangs
+LOOK = 0.02  # seconds between two looks of a computation that hangs
 
 
 class OriginFailed(Exception):
@@ -30,7 +30,10 @@ class OriginFailed(Exception):
 
 @dataclass(frozen=True)
 class State:
-    """What the origin is told: seconds that it takes, the version of its row, and which keys misbehave."""
+    """What the origin is told: seconds that it takes, the version of its row, and which keys misbehave.
+
+    Among the hanging, "key@1" stands for the computations of the key that have read version 1.
+    """
 
     cost: float
     version: int = 1
@@ -102,7 +105,7 @@ class Origin:
         if database and state.database:
             connection.ensure_connection()
         yield state.cost
-        while key in self.state().hanging:
+        while {key, f"{key}@{state.version}"} & set(self.state().hanging):
             yield LOOK
         failing = key in state.failing
         self._journal.add(event="raised" if failing else "ended", at=time.monotonic(), computation=name)

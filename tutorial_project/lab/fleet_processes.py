@@ -65,10 +65,11 @@ class Processes:
             raise LabError(f"A fleet has 1 to {MOST_PROCESSES} processes of 1 to {MOST_CLIENTS} clients.")
         if isinstance(contestant, str) and not re.fullmatch(r"[\w.]+:\w+", contestant):
             raise LabError(f"A contestant is named 'module:function', not {contestant!r}.")
+        self.name = contestant if isinstance(contestant, str) else contestant.__name__
         self.contestant, self.processes, self.clients = contestant, processes, clients
         self.cost, self.timeout, self.lease, self.grace, self.limit = cost, timeout, lease, grace, limit
         self.patience, self.backoff, self.slots, self.operation = patience, backoff, slots, operation
-        self.state = State(cost)
+        self.state, self.running = State(cost), False
         self.paused: set[int] = set()
         self._rounds: dict[int, Round] = {}
         self._numbers = count(1)
@@ -82,9 +83,6 @@ class Processes:
             raise LabError(f"No process can be started here: {problem}.") from None
         try:
             self._start()
-        except ReaperGone as gone:
-            self.close()
-            raise LabError(str(gone)) from None
         except OSError as problem:
             self.close()
             raise LabError(f"The fleet cannot be started: {problem}. Is the disk full?") from None
@@ -100,6 +98,7 @@ class Processes:
 
     def close(self) -> None:
         """End all processes, whatever state they are in, and remove the folder. A second call does nothing."""
+        self.running = False
         with suppress(AttributeError):
             self._wire.close()
         with suppress(AttributeError, ReaperGone):
@@ -113,9 +112,7 @@ class Processes:
         self._wire, self.log = Wire(self.folder, self._hear), Log(self.folder)
         named = isinstance(self.contestant, str)
         if not named:
-            import cloudpickle
-
-            (self.folder / "contestant").write_bytes(cloudpickle.dumps(self.contestant))
+            (self.folder / "contestant").write_bytes(_packed(self.contestant))
         times = "cost timeout lease grace limit patience backoff slots operation clients".split()
         plan = {name: getattr(self, name) for name in times} | {"contestant": self.contestant if named else ""}
         plan["path"] = [os.path.abspath(entry) for entry in sys.path]  # where modules beside the notebook are
@@ -127,11 +124,18 @@ class Processes:
         self._wire.send(master, do="load", url=self.server.url)
         self._wait_for(lambda: "loaded" in master.hello)
         if not master.hello["loaded"]:
-            raise LabError(f"The contestant {self.contestant} cannot be loaded: {master.hello['error']}")
+            raise LabError(f"The contestant {self.name} cannot be loaded: {master.hello['error']}")
+        self.running = True
         self.afresh()
 
     def afresh(self) -> None:
         """New workers, an empty server, an empty log, and the origin as it was at the beginning. Raises LabError."""
+        try:
+            self._afresh()
+        except ReaperGone:
+            raise LabError("The process that looks after this fleet was killed, and the fleet with it.") from None
+
+    def _afresh(self) -> None:
         for pid in self.pids:
             self._signal(pid, signal.SIGKILL)
         self._wait_for(lambda: not self.pids)
@@ -143,7 +147,13 @@ class Processes:
         master = self._wait_for(self._wire.master)
         for number in range(self.processes):
             self._wire.send(master, do="fork", number=number)
-        self._wait_for(lambda: len(self.pids) == self.processes)
+        self._wait_for(lambda: len(self.pids) == self.processes or self._wire.failed)
+        if self._wire.failed:
+            raise LabError(f"The contestant {self.name} does not start: {self._wire.failed}")
+
+    def __repr__(self) -> str:
+        state = f"running, cache server {self.server.kind}" if self.running else "not running"
+        return f"{self.processes} processes of {self.clients} clients under {self.name}: {state}"
 
     # What the origin and the processes are told
 
@@ -176,13 +186,15 @@ class Processes:
 
     @property
     def pids(self) -> list[int]:
-        """The process ids of the workers that live, by their numbers."""
+        """The process ids of the workers that live, by their numbers. Raises LabError where the fleet does not run."""
+        if not self.running:
+            raise LabError("This fleet does not run. It lives in its block: with Fleet(...) as fleet: ...")
         self._wire.pump(0)
         return [link.pid for link in self._wire.workers()]
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the contestant says of itself: `about`, `limit` (seconds) and `slots`; None where it does not."""
+        """What the contestant says of itself: `about`, and `limit` (seconds) and `slots` if it has them."""
         return next((link.hello for link in self._wire.workers()), {})
 
     def holder(self, key: str, limit: float = 5.0, besides: Sequence[int] = ()) -> int | None:
@@ -211,10 +223,14 @@ class Processes:
 
     def _wait_for(self, condition: Callable[[], Any]) -> Any:
         """The same for what must come. Raises LabError where it does not, with the last that the processes wrote."""
-        if said := self.until(condition, PATIENCE):
-            return said
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if said := self.until(condition, 0.5):
+                return said
+            if not self._reaper.alive(self._master):
+                break
         lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
-        raise LabError(f"The fleet's processes did not answer in {PATIENCE:g} s ({lines[-1] if lines else 'silent'}).")
+        raise LabError(f"The fleet's processes do not answer ({lines[-1] if lines else 'they say nothing'}).")
 
     def _request(self, pid: int, limit: float, **order: Any) -> dict[str, Any]:
         """Ask one process for something that is no question to its clients. What it said; {} if nothing in time."""
@@ -237,6 +253,18 @@ class Processes:
         self._wire.pump(0)
         if pid in self._wire.links:
             os.kill(pid, number)
+
+
+def _packed(contestant: Any) -> bytes:
+    from .arrangement import dumped  # with cloudpickle, which others do without
+
+    try:
+        return dumped(contestant)
+    except Exception as problem:
+        raise LabError(
+            f"The contestant cannot go to another process: {type(problem).__name__}: {problem}. Does it use the lab, a "
+            "lock or an open file? Make these where it is made, in each process."
+        ) from None
 
 
 def _variables() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """How a fleet's orchestrator talks with its processes: a unix socket in a private folder, a JSON line at a time.
 
-Guarantee: no call here waits longer than it is told to, whatever state the processes are in.
+Guarantee: no call of the orchestrator's (`Wire`) waits longer than it is told to, whatever state the processes are in.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import json
 import os
 import select
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ class Wire:
 
     def __init__(self, folder: Path, hear: Callable[[Link, dict[str, Any]], None]) -> None:
         self.links: dict[int, Link] = {}
+        self.failed = ""  # why a process that has gone could not begin
         self._unnamed: list[Link] = []
         self._hear = hear
         path = folder / "control"
@@ -85,6 +87,7 @@ class Wire:
             message = json.loads(line)
             if not link.pid:
                 link.pid, link.number, link.hello = message["pid"], message["number"], message
+                self.failed = message.get("failed", self.failed)
                 self._unnamed.remove(link)
                 self.links[link.pid] = link
             else:
@@ -101,3 +104,31 @@ class Wire:
         for link in [*self.links.values(), *self._unnamed]:
             self._drop(link)
         self._listener.close()
+
+
+class Control:
+    """A process's end of its socket."""
+
+    def __init__(self, folder: Path, **hello: Any) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(folder / "control"))
+        self._lock = threading.Lock()
+        self.say(pid=os.getpid(), **hello)
+
+    def say(self, **message: Any) -> None:
+        """Send a message; where nobody listens any more, end this process."""
+        with self._lock:
+            try:
+                self._socket.sendall(json.dumps(message).encode() + b"\n")
+            except OSError:
+                os._exit(0)
+
+    def close(self) -> None:
+        """Let go of a parent's socket, in a child."""
+        os.close(self._socket.detach())
+
+    def orders(self) -> Iterator[dict[str, Any]]:
+        """What the orchestrator asks for, until it is gone."""
+        with suppress(OSError), self._socket.makefile("rb") as lines:
+            for line in lines:
+                yield json.loads(line)

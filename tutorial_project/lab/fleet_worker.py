@@ -14,15 +14,14 @@ import contextlib
 import inspect
 import json
 import os
-import pickle
 import signal
-import socket
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -37,6 +36,7 @@ from django.db.backends.signals import connection_created
 from django.utils import translation
 
 from .fleet_origin import Journal, Origin
+from .fleet_wire import Control
 from .reaper import LIBC, die_with_parent
 
 LOADED = (redis, RedisCache)
@@ -64,34 +64,6 @@ class Setup:
     operation: float  # a command to the cache server may take so long (Django's RedisCache is told already)
 
 
-class Control:
-    """This process's end of the orchestrator's socket."""
-
-    def __init__(self, folder: Path, **hello: Any) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(folder / "control"))
-        self._lock = threading.Lock()
-        self.say(pid=os.getpid(), **hello)
-
-    def say(self, **message: Any) -> None:
-        """Send a message; where nobody listens any more, end this process."""
-        with self._lock:
-            try:
-                self._socket.sendall(json.dumps(message).encode() + b"\n")
-            except OSError:
-                os._exit(0)
-
-    def close(self) -> None:
-        """Let go of a parent's socket, in a child."""
-        os.close(self._socket.detach())
-
-    def orders(self) -> Iterator[dict[str, Any]]:
-        """What the orchestrator asks for, until it is gone."""
-        with contextlib.suppress(OSError), self._socket.makefile("rb") as lines:
-            for line in lines:
-                yield json.loads(line)
-
-
 @dataclass
 class Round:
     """One question to all clients: once, or again and again until `until`."""
@@ -102,6 +74,7 @@ class Round:
     until: float
     pause: float  # seconds between two questions of a client
     language: str | None
+    clients: int
     over: threading.Event
 
 
@@ -109,7 +82,7 @@ class Worker:
     """One process of the fleet: a contestant and the clients that ask it, in threads, or as tasks of one event loop."""
 
     def __init__(self, folder: Path, number: int, plan: dict[str, Any], make: Callable[[Setup], Any]) -> None:
-        self.number, self.clients = number, plan["clients"]
+        self.number = number
         self.opened: list[tuple[threading.Thread, Any]] = []
         connection_created.connect(self._note_connection)
         self.origin, self.journal = Origin(folder), Journal(folder / "answers")
@@ -121,8 +94,9 @@ class Worker:
         if inspect.iscoroutinefunction(self.contestant.get):
             self.loop = asyncio.new_event_loop()
             threading.Thread(target=self.loop.run_forever, daemon=True).start()
-        traits = {name: getattr(self.contestant, name, None) for name in ("about", "limit", "slots")}
-        self.control = Control(folder, number=number, **traits)
+        limits = {name: getattr(self.contestant, name, None) for name in ("limit", "slots")}
+        told = {name: value for name, value in limits.items() if isinstance(value, int | float)}
+        self.control = Control(folder, number=number, about=getattr(self.contestant, "about", None), **told)
 
     def serve(self) -> None:
         """Do what the orchestrator asks for, until it is gone."""
@@ -131,10 +105,10 @@ class Worker:
 
     # What it can be asked for
 
-    def do_ask(self, clients: int, **details: Any) -> None:
+    def do_ask(self, **details: Any) -> None:
         """Let clients ask, each in a thread or task of its own."""
         round_ = self.rounds[details["number"]] = Round(over=threading.Event(), **details)
-        for client in range(clients):
+        for client in range(round_.clients):
             if self.loop:
                 asyncio.run_coroutine_threadsafe(self._aclient(round_, client), self.loop)
             else:
@@ -177,7 +151,7 @@ class Worker:
             asked, before = time.monotonic(), self.origin.ran_by_me()
             value = error = None
             try:
-                with translation.override(round_.language) if round_.language else contextlib.nullcontext():
+                with _speaking(round_.language):
                     value = self.contestant.get(key)
             except BaseException as problem:
                 error = _named(problem)
@@ -192,7 +166,8 @@ class Worker:
             asked, before = time.monotonic(), self.origin.ran_by_me()
             value = error = None
             try:
-                value = await self.contestant.get(key)
+                with _speaking(round_.language):
+                    value = await self.contestant.get(key)
             except BaseException as problem:
                 error = _named(problem)
             self._note(round_, client, key, asked, value, error, self.origin.ran_by_me() - before)
@@ -201,7 +176,7 @@ class Worker:
 
     def _keys(self, round_: Round, client: int) -> Iterator[str]:
         """The keys that a client asks for, in turn: at least one, and on until the round is over."""
-        place = self.number * self.clients + client
+        place = self.number * round_.clients + client
         while True:
             yield round_.keys[place % len(round_.keys)]
             place += 1
@@ -221,6 +196,10 @@ class Worker:
 
     def _note_connection(self, connection: Any, **_: Any) -> None:
         self.opened.append((threading.current_thread(), connection))
+
+
+def _speaking(language: str | None) -> AbstractContextManager[None]:
+    return translation.override(language) if language else contextlib.nullcontext()
 
 
 def _named(problem: BaseException) -> str:
@@ -245,7 +224,9 @@ def load(plan: dict[str, Any], folder: Path) -> Callable[[Setup], Any]:
     django.setup()
     if name:
         return getattr(import_module(name), function)
-    return pickle.loads((folder / "contestant").read_bytes())
+    from .arrangement import loaded
+
+    return loaded(folder / "contestant")
 
 
 def fork(folder: Path, number: int, plan: dict[str, Any], make: Callable[[Setup], Any], control: Control) -> None:
@@ -258,7 +239,12 @@ def fork(folder: Path, number: int, plan: dict[str, Any], make: Callable[[Setup]
             die_with_parent(master)()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control.close()
-        Worker(folder, number, plan, make).serve()
+        try:
+            worker = Worker(folder, number, plan, make)
+        except Exception as problem:
+            Control(folder, number=number, failed=_named(problem))
+            raise
+        worker.serve()
     except BaseException:
         traceback.print_exc()
     finally:

@@ -1,0 +1,206 @@
+"""Notebook 09: its exercise 9.3, a defence under the failures of whoever computes."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.core.cache import cache
+
+from ...caching import runtime
+from ..exercises import NotAttempted, Wrong, exercise, expect_type
+from ..exploring import Found, clock, explore
+from ..origin import Origin, Reading
+from ..simulating import Run, simulate
+
+if TYPE_CHECKING:
+    from ..bench import Lab
+
+KEY, LEASE, FRESH = "report", 10, 60
+FOR_EVER = 1000.0  # seconds of a computation that "never" ends: the simulation waits for it
+PATIENCE = 120  # seconds until a computation that hangs must have been given up
+WAITED = 1.0  # seconds: as long as "at once" may take, with some looks every 0.1 s
+
+
+class Broken(Exception):
+    """What a computation raises in a check."""
+
+
+class Report:
+    """The slow report. Each computation takes its `seconds`, the last of them again and again; None: it raises."""
+
+    def __init__(self, *seconds: float | None) -> None:
+        self.origin, self.seconds, self.count = Origin(seconds=0), seconds, 0
+
+    def __call__(self) -> Reading:
+        seconds = self.seconds[min(self.count, len(self.seconds) - 1)]
+        self.count += 1
+        report = self.origin.read(KEY)
+        runtime.sleep(seconds or 0.5)
+        if seconds is None:
+            raise Broken("the database has gone away")
+        return report
+
+
+def visits(answer: Callable[..., Any], report: Report, *arrivals: float, seconds: float = 400.0) -> Run:
+    """What becomes of visitors who ask for the report at these times (s)."""
+    begun: list[bool] = []
+
+    def visit(_: Any) -> Any:
+        found = answer(report)
+        if found is ...:
+            begun.append(False)
+        return found
+
+    run = simulate({visit: sorted(arrivals)}, seconds=seconds, origin=report.origin)
+    if begun:
+        raise NotAttempted
+    strange = run.requests[~run.requests["error"].isin(["", "Broken"])]
+    if len(strange):
+        first = strange.iloc[0]
+        raise Wrong(f"the visitor who comes at {first['arrived']:g} s gets an error: {first['error']}.")
+    return run
+
+
+@exercise("9.3", "a report that survives", seconds=15, commits=True)
+def report_that_survives(answer: Any, lab: "Lab") -> str:
+    expect_type(answer, Callable, "report")
+    judge_kept(answer)
+    judge_slow(answer)
+    judge_raises(answer)
+    judge_hangs(answer)
+    once, found = two_visitors(answer), overtaken(answer)
+    if once.bad:
+        raise Wrong(
+            f"fifty visitors at once cost one computation, but two in any order: {once}. Whoever gets the lease knows "
+            f"what was there before it. The shortest: {steps(once)}."
+        )
+    if found.bad:
+        raise Wrong(
+            f"{found}: what was read before forget() is stored after it. Asking whose the lease is, and storing, must "
+            f"be one step: `commit`. The shortest: {steps(found)}."
+        )
+    return f"fifty visitors, 25 seconds, one computation; and with a change in between, {found}."
+
+
+def judge_kept(answer: Callable[..., Any]) -> None:
+    """Raise Wrong unless the report is returned to everybody, and kept for a minute."""
+    run = visits(answer, Report(0.5), 0.0, 0.2, 50.0, 63.0)
+    requests, reads = run.requests, run.recomputations
+    without = requests[requests["version"].isna()]
+    if len(without):
+        first = without.iloc[0]
+        raise Wrong(
+            f"the visitor who comes at {first['arrived']:g} s is given something else than what compute() returns, "
+            "while another computes it. Whoever does not compute sleeps, and looks again."
+        )
+    if (waited := requests["latency"].max()) > 0.5 + WAITED:
+        late = requests["arrived"][requests["latency"].idxmax()]
+        raise Wrong(
+            f"half a second of work, and the visitor who comes at {late:g} s waits for {waited:.0f}: what was computed "
+            "is not where the others look, which is under 'report'."
+        )
+    if (reads["began"] < 5).sum() > 1:
+        raise Wrong("two visitors within a second, half a second of work, and both compute. Who has the lease?")
+    if ((reads["began"] > 5) & (reads["began"] <= 51)).any():
+        raise Wrong("computed at 0 s, asked again at 50 s, and computed again. It is to be kept for 60 seconds.")
+    if not (reads["began"] > 51).any():
+        raise Wrong("computed at 0 s, and still given at 63 s. It is to be kept for 60 seconds.")
+
+
+def judge_slow(answer: Callable[..., Any]) -> None:
+    """Raise Wrong unless a computation of 25 seconds is the only one, for all who come meanwhile."""
+    run = visits(answer, Report(25.0), *(number / 2 for number in range(50)))
+    reads, slowest = run.recomputations, run.requests["latency"].max()
+    if len(reads) > 1:
+        times = ", ".join(f"{began:.0f} s" for began in reads["began"].head(4))
+        raise Wrong(
+            f"a computation of 25 seconds, and {len(reads)} of them, begun at {times}: the lock ran out while the "
+            "first was at it. Who renews it?"
+        )
+    if run.requests["version"].isna().any():
+        raise Wrong("a computation of 25 seconds, and somebody who came meanwhile is given nothing. They all wait.")
+    if slowest > 25 + WAITED:
+        raise Wrong(f"a computation of 25 seconds, and a visitor waits for {slowest:.0f}.")
+
+
+def judge_raises(answer: Callable[..., Any]) -> None:
+    """Raise Wrong where an error is hidden, or keeps the next one waiting."""
+    requests = visits(answer, Report(None, 0.5), 0.0, 1.0).requests
+    if requests["error"][0] != "Broken":
+        raise Wrong(
+            "compute() raises, and its visitor does not see that. There is nothing else to give: let it through."
+        )
+    waited = requests["latency"][1] - 0.5
+    if requests["error"][1] or waited > WAITED:
+        raise Wrong(
+            f"compute() raises at 0.5 s, and the visitor who comes at 1 s waits for {waited:.0f} s: the lease is still "
+            "there. `with owning(…)` gives it back however its block is left."
+        )
+
+
+def judge_hangs(answer: Callable[..., Any]) -> None:
+    """Raise Wrong where a computation that never ends is never given up."""
+    requests = visits(answer, Report(FOR_EVER, 0.5), 0.0, 5.0).requests
+    if requests["latency"][1] > PATIENCE:
+        raise Wrong(
+            f"the first computation never ends, and the visitor who came at 5 s still waits after {PATIENCE} s. "
+            "Something has to give it up: a lease that is renewed up to a limit, of a minute here."
+        )
+
+
+def two_visitors(answer: Callable[..., Any]) -> Found:
+    """Two visitors of an empty cache, in all orders of few changes: how often both compute."""
+    report = Report(0.5)
+
+    def one() -> Any:
+        return answer(report)
+
+    def other() -> Any:
+        return answer(report)
+
+    def computed_twice(end: Any) -> bool:
+        return report.count > 1
+
+    def given() -> None:
+        report.count = 0
+        report.origin.restart()
+
+    return explore(one, other, given=given, never=computed_twice, preemptions=2)
+
+
+def overtaken(answer: Callable[..., Any]) -> Found:
+    """A visitor and a change of the row, while time may jump: how often the old report stays."""
+    report = Report(0.5)
+    origin = report.origin
+
+    def visitor() -> Any:
+        return answer(report)
+
+    def change() -> None:
+        origin.write(KEY)
+        cache.delete_many([f"{KEY}:lease", KEY])
+
+    def stale(end: Any) -> bool:
+        seen = newest(answer)
+        return seen is not None and seen < origin.version(KEY)
+
+    return explore(visitor, change, clock(LEASE + 1), given=origin.restart, never=stale, preemptions=2)
+
+
+def newest(answer: Callable[..., Any]) -> int | None:
+    """The version of what is kept; None where the next visitor has to compute it."""
+    kept: list[Any] = []
+
+    def compute() -> Any:
+        kept.append(None)
+        raise Broken
+
+    try:
+        found = answer(compute)
+    except Broken:
+        return None
+    return None if kept or not isinstance(found, Reading) else found.version
+
+
+def steps(found: Found) -> str:
+    """The shortest bad order, in a line."""
+    return "; ".join(f"{step.actor}: {step.what}" for step in found.shortest)
