@@ -37,6 +37,7 @@ class Flight:
         self._outer: Token[tuple[Flight, ...]]
         self.over = self.dropped = False
         self.next: Flight | None = None  # the one that was begun after it, for those who waited for it
+        self.waiting = 0  # how many do
 
     def begin(self) -> None:
         """What is computed from now on is for everybody who has asked up to now."""
@@ -55,7 +56,13 @@ class Flight:
 
     def wait(self, timeout: float) -> bool:
         """Wait until it is over, or dropped, for `timeout` seconds at most. Returns whether it is."""
-        return runtime.wait(lambda: self.over or self.dropped, timeout)
+        with self._flights._lock:
+            self.waiting += 1
+        try:
+            return runtime.wait(lambda: self.over or self.dropped, timeout)
+        finally:
+            with self._flights._lock:
+                self.waiting -= 1
 
     def serves(self, asked: int) -> bool:
         """Whether its outcome is for who drew this number: it is over, and was begun later."""
@@ -126,9 +133,11 @@ class SingleFlight:
         place = (runtime.current(), key)  # what was begun on a bench's clock is nothing to wait for on another
         with self._lock:
             flight = after.next if after and after.next else self._flights.get(place)
+            if after and not after.waiting:
+                after.next = None  # a computation that hangs would keep alive all that come after it
             if flight is None:
                 flight = self._flights[place] = Flight(self, place)
-                if before := self._latest.get(place):
+                if (before := self._latest.get(place)) and before.waiting:
                     before.next = flight
                 self._latest[place] = flight
                 return flight, True
