@@ -21,7 +21,8 @@ those who have no value; a failing refresh is tried again after `backoff` second
 request is answered after one operation's timeout, its wait for a slot (and for a computation of its key that was begun
 before it asked) and a computation; a process makes one at a time a key, and `slots` in all.
 Limit: a plain `cache.delete(key)` takes the value and not the lease: a computation under way may still store what it
-read before. An invalidation that cannot be delivered raises `InvalidationLost`; the old value is then served for
+read before. Keys that expire together are refreshed together, each in a thread of its own: `jitter` spreads them.
+An invalidation that cannot be delivered raises `InvalidationLost`; the old value is then served for
 `timeout + grace` seconds at most since it was stored. An entry's freshness is told by the wall clocks of the machines:
 a clock that jumps ahead costs one refresh, one that is set back serves a value for `timeout + grace` seconds at most,
 by the cache server's clock. Inside a transaction that has written, you would store for all what only you can see.
