@@ -113,7 +113,7 @@ def under_way(runs: Mapping[str, Run], window: tuple[float, float], capacity: in
     `capacity` is how many queries the database runs at full speed. The numbers beside the picture are the peaks, and
     for how long more queries ran than that.
     """
-    fig, axes = draw.figure(2.6 + 2.0 * len(runs), 3.2, panels=len(runs), sharey=True)
+    fig, axes = draw.figure(max(8.0, 1.6 + 2.0 * len(runs)), 3.2, panels=len(runs), sharey=True)
     lines = []
     for ax, (name, run) in zip(axes, runs.items(), strict=True):
         state = _within(run.state, window)
