@@ -157,7 +157,7 @@ class Protection:
         lease, begun = None, False
         try:
             if lease := self._acquire(key):
-                runtime.spawn(partial(self._refresh_now, flight, lease, key, compute, timeout, seen))
+                runtime.spawn(partial(self._refresh_now, flight, lease, key, compute, timeout, seen.fresh_until))
                 begun = True
         except CacheAway:
             pass  # there is a value to answer with
@@ -176,11 +176,11 @@ class Protection:
         key: str,
         compute: Callable[[], Any],
         timeout: float | None,
-        seen: Kept,
+        fresh_until: float,
     ) -> None:
         with flight, lease:
             found = self._look(key, lease)
-            if found is None or found.fresh_until != seen.fresh_until:
+            if found is None or found.fresh_until != fresh_until:
                 return  # it was invalidated, or somebody was faster
             try:
                 self._compute(flight, lease, key, compute, timeout)
