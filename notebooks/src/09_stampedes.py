@@ -865,14 +865,16 @@ class lock_without_seconds(defences.lock_with_previous):
 
 # %%
 predict(
-    "09.killed", "Without seconds, how many of the 24 are answered in the next four?", ["none", "all but one", "all"]
+    "09.killed",
+    "Without seconds, how many of the 24 are answered in the next three seconds?",
+    ["none", "all but one", "all"],
 )
 
 # %% tags=["claim:S5", "answer"]
 from tutorial_project.lab.trials import holder_dies
 
 died = holder_dies(no_seconds=lock_without_seconds, one_second=defences.lock_with_previous, the_lease=defences.lease)
-reveal("09.killed", {"0%": "none", "100%": "all"}[died["answered"].iloc[0]])
+reveal("09.killed", "none" if died is None else died["answered"].iloc[0])
 died
 
 # %% [markdown]
