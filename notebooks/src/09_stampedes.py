@@ -870,7 +870,9 @@ class lock_without_seconds(defences.lock_with_previous):
 
 # %%
 predict(
-    "09.killed", "Without seconds, how many of the 24 are answered in the next four?", ["none", "all but one", "all"]
+    "09.killed",
+    "Without seconds, how many of the 24 are answered in the next three seconds?",
+    ["none", "all but one", "all"],
 )
 
 # %% tags=["claim:S5", "answer"]
