@@ -52,7 +52,7 @@ def visits(answer: Callable[..., Any], report: Report, *arrivals: float, seconds
             begun.append(False)
         return found
 
-    with mock.patch.object(simulating, "LIMIT", 4.0):  # seconds for an answer that loops
+    with mock.patch.object(simulating, "LIMIT", 10.0):  # seconds for an answer that loops
         run = simulate({visit: sorted(arrivals)}, seconds=seconds, origin=report.origin)
     if begun:
         raise NotAttempted
