@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench.contest import CONTESTANTS, HERE, statements
-from bench.trials import LOST, outcome_of
+from bench.trials import LOST, SETTINGS, outcome_of
 from conftest import ROOT
 from tutorial_project.lab import bench_results
 from tutorial_project.lab.bench_results import DEMANDS
@@ -103,6 +103,11 @@ def test_the_file_and_the_contestants_agree() -> None:
         assert each["statements"] == sum(statements(each["id"]).values()), f"{each['id']} has changed: make bench"
         text = files[each["id"]].read_text()
         assert len(text.splitlines()) < 80 and f'"{each["name"]}"' in text
+
+
+def test_the_file_was_made_with_the_times_that_the_bench_has_now() -> None:
+    other = {name: FLEET[name] for name, value in SETTINGS.items() if FLEET[name] != value}
+    assert not other, f"the newest file was made with {other}, and the bench has {SETTINGS} now: make bench"
 
 
 @pytest.mark.parametrize(("served", "says"), [(True, LOST), (False, "met")])
