@@ -39,6 +39,13 @@ def test_without_a_guess_nothing_is_kept_and_the_measurement_stands_alone(
     assert not kept.exists()
 
 
+def test_no_guess_is_not_the_option_none(capsys: pytest.CaptureFixture[str]) -> None:
+    predict("late", "How many are late?", ["none", "a dozen"])
+    assert "You said" not in capsys.readouterr().out
+    predict("late", "How many are late?", ["none", "a dozen"], guess="none")
+    assert 'You said "none"' in capsys.readouterr().out
+
+
 def test_a_wrong_guess_stands_beside_the_measurement_and_is_a_surprise(capsys: pytest.CaptureFixture[str]) -> None:
     predict("leak", "What does Bob read?", OPTIONS, guess="Hello, bob")
     reveal("leak", "Hello, alice")

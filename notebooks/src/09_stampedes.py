@@ -10,7 +10,7 @@
 # one go on reading the old ones meanwhile (in Rails, `race_condition_ttl`)
 # ([hackclub/hcb, pull request 8483](https://github.com/hackclub/hcb/pull/8483)).
 #
-# **You will see** a database go under every ten seconds with a hit ratio of 0.95, and the same traffic without a single request that waits.
+# **You will see** a database go under every ten seconds with a hit ratio of 0.96, and the same traffic without a single request that waits.
 # **You will learn** what an expiry costs, what each of four defences does about it, and what each of them does not.
 # **You need** notebooks `06_ttl` and `08_keys_and_versions`, or to know what a TTL promises and what `explore` counts.
 #
@@ -131,7 +131,7 @@ pd.DataFrame(columns, index=["most queries at once", "answered too late", "of al
 # ### Play with it
 #
 # Traffic, cost and lifetime, a slider each; the other two stay at 500 requests a second, 50 ms and 10 s. Without a live notebook
-# you see one setting of each. Does a longer TTL make the wall lower?
+# you see one setting of each. What does a longer TTL change?
 
 # %% tags=["knobs"]
 from tutorial_project.lab.sliders import slide
@@ -150,7 +150,7 @@ slide(wall, cost=[5, 10, 20, 50, 80], start=20, unit="ms")
 slide(wall, ttl=[3, 5, 10, 20], start=5, unit="s")
 
 # %% [markdown]
-# A longer TTL makes walls rarer, not lower.
+# A longer TTL makes walls rarer. How high each gets is chance: compare those of the first figure, which are all of one setting.
 #
 # ### On real workers
 #
@@ -263,7 +263,7 @@ pd.DataFrame(
 ).assign(recomputations=herds(moved, apart=5)["recomputations"])
 
 # %% [markdown]
-# It moves the walls about, and leaves them as high.
+# It moves the walls about, and they are still walls.
 #
 # > **Keep this.** Jitter is for many keys with one birthday. A hot key has its stampede whenever it expires.
 #
@@ -300,8 +300,8 @@ reveal("09.lock", int(per_expiry["waited"].max()))
 per_expiry[["recomputations", "at_once", "waited", "late"]].agg(["min", "max"]).T
 
 # %% [markdown]
-# **What just happened.** Exactly one recomputation per expiry, and one request that waits: the one that computes. The other fifty or so of that
-# moment were given the previous ranking, 50 ms past its time. (`runtime` has the time and the sleep of production, and here those of
+# **What just happened.** Exactly one recomputation per expiry, and one request that waits: the one that computes. The others of that
+# moment were given the previous ranking. (`runtime` has the time and the sleep of production, and here those of
 # `simulate`.)
 #
 # Exactly one? In this simulation each cache call takes the same time. Real ones do not. `explore` runs two readers
@@ -343,7 +343,7 @@ naive.figure()
 
 
 # %% [markdown]
-# Read it from the top: the second one looks while the entry is old, then is put aside. When it goes on, the work is done and
+# Read it from the top: the first one looks while the entry is old, then is put aside. When it goes on, the work is done and
 # the lock is free. It wins, rightly, and computes again. What it knows is from before the lock. So **look again once you have it**:
 
 
@@ -445,7 +445,7 @@ print(f"with β = 1, by requests a second, most queries at once and too late: {w
 # %% [markdown]
 # **What just happened.** Eight times the traffic, and the same number: more visitors draw, so the first one is earlier, and while it computes
 # as many follow as before. (With few visitors and a small $\beta$, the dots at the lower left, hardly anybody is early, and the count is
-# lower still.) It is not 1, it is $e$. Now with our TTL of ten seconds. And what it cannot do, for there must be something to be early
+# lower still.) It is not 1, and at any of these rates it is near $e$: twenty expiries are not enough to say it more exactly than within a quarter. Now with our TTL of ten seconds. And what it cannot do, for there must be something to be early
 # for: the last column is a cold key under the same crowd.
 
 
@@ -597,8 +597,8 @@ lab.scoreboard(get_or_set=as_replay(unprotected, "popular_products"), lease=as_r
 # **For the instructor.** 35 minutes: three for the questions, three for the wall, seven for the count and the workers, four for jitter, six for
 # the lock, five for early recomputation, three for the lease, three for exercise 9.1 and the questions. The rest at home.
 #
-# *Likely misconceptions.* "The hit ratio is 0.95, so the database is fine": it is not asked evenly. "A longer TTL helps": walls get rarer, not
-# lower. "Jitter helps": not one key. "The lock makes it one": in 26 of 34 orders. "Early recomputation makes it one": $e$.
+# *Likely misconceptions.* "The hit ratio is 0.96, so the database is fine": it is not asked evenly. "A longer TTL helps": walls get rarer.
+# "Jitter helps": not one key. "The lock makes it one": in 26 of 34 orders. "Early recomputation makes it one": $e$.
 #
 # *For discussion.* Which of your values may be served a little after its time, and which may not (a price in the cart, a permission)? What
 # would you show in place of the latter while everybody waits?

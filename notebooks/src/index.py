@@ -15,7 +15,7 @@
 # | you have | read |
 # |---|---|
 # | an evening now and then | one core at a time, from the top; the exercises the next morning |
-# | three hours | the cores of 00, 01, 03 and 07, and of 09 and 10 as they appear |
+# | three hours | the cores of 00, 01, 03, 07 and 09, and of 10 as it appears |
 # | a day or two | everything above the line, in order; then the parts of *Deeper* that sound like your last incident |
 #
 # These are your own copies: change what you like. `reset()` brings a notebook back, `doctor()` looks for what is wrong,

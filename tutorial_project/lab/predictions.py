@@ -100,6 +100,8 @@ def _number(value: object) -> float | None:
 
 def _index(options: Sequence[Option], guess: Any) -> int | None:
     """Which of `options` the guess is: case and spaces around a text do not matter; None if it is none of them."""
+    if guess is None and None not in options:  # no guess, and not the word "none"
+        return None
     wanted = as_shown(guess, quotes=False).strip().casefold()
     for index, option in enumerate(options):
         if as_shown(option, quotes=False).strip().casefold() == wanted:

@@ -205,6 +205,7 @@ def previous_meanwhile(answer: Any, lab: "Lab") -> str:
     sizes = judge_traffic(answer)
     judge_quiet(answer)
     judge_refresh_fails(answer)
+    judge_cold_fails(answer)
     found = two_readers(answer, later=FRESH + 1)
     if found.bad:
         raise Wrong(
@@ -281,4 +282,14 @@ def judge_refresh_fails(answer: Callable[..., Any]) -> None:
         raise Wrong(
             f"a refresh fails at 11 s, and at 31 s the value is {last['age']:.0f} s old: nobody has tried again. Give "
             "the lock back in a finally, and give it a lifetime."
+        )
+
+
+def judge_cold_fails(answer: Callable[..., Any]) -> None:
+    """Raise Wrong where an error at a cold key locks the next visitor out."""
+    last = visits(answer, [0.0, 1.0], failing=[1]).requests.iloc[-1]
+    if last["error"] or last["latency"] > 1.0:
+        raise Wrong(
+            "nothing is there, compute() raises once, and the visitor a second later gets nothing: the lock is still "
+            "there. Give it back in a finally."
         )
