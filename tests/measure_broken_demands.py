@@ -10,8 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tutorial_project.lab import demands, demands_away
+from tutorial_project.lab import demands
 from tutorial_project.lab.fleet import Fleet
+from tutorial_project.lab.outcome import Outcome
 
 
 def nobody_is_refused_the_lease(setup: Any) -> Any:
@@ -145,7 +146,7 @@ def a_breaker_that_stays_open(setup: Any) -> Any:
     return lease(setup)
 
 
-FAULTS: list[tuple[Callable[[Any], Any], Callable[[Fleet], demands.Outcome]]] = [
+FAULTS: list[tuple[Callable[[Any], Any], Callable[[Fleet], Outcome]]] = [
     (nobody_is_refused_the_lease, demands.cold),
     (a_request_refreshes_by_itself, demands.expiry),
     (the_background_keeps_its_connection, demands.expiry),
@@ -156,11 +157,11 @@ FAULTS: list[tuple[Callable[[Any], Any], Callable[[Fleet], demands.Outcome]]] = 
     (a_late_write_that_is_not_refused, demands.overtaken),
     (an_invalidation_of_the_value_alone, demands.overtaken),
     (a_flight_shared_with_those_who_come_later, demands.overtaken),
-    (a_failing_refresh_that_is_not_put_off, demands_away.raising),
-    (a_lease_that_is_not_given_back, demands_away.raising),
-    (errors_of_the_server_that_are_raised, demands_away.frozen),
-    (slots_without_end, demands_away.frozen),
-    (a_breaker_that_stays_open, demands_away.refused),
+    (a_failing_refresh_that_is_not_put_off, demands.raising),
+    (a_lease_that_is_not_given_back, demands.raising),
+    (errors_of_the_server_that_are_raised, demands.frozen),
+    (slots_without_end, demands.frozen),
+    (a_breaker_that_stays_open, demands.refused),
 ]
 
 

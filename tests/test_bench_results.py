@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from bench.contest import CONTESTANTS, HERE, statements
+from bench.trials import LOST, SETTINGS, outcome_of
 from conftest import ROOT
 from tutorial_project.lab import bench_results
 from tutorial_project.lab.bench_results import DEMANDS
 from tutorial_project.lab.demands_away import WATCHED
 from tutorial_project.lab.errors import LabError
-from tutorial_project.lab.outcome import POLL, SLACK
+from tutorial_project.lab.outcome import POLL, SLACK, Outcome
 
 REPORT = bench_results.newest()
 FLEET = REPORT["fleet"]
@@ -102,6 +103,22 @@ def test_the_file_and_the_contestants_agree() -> None:
         assert each["statements"] == sum(statements(each["id"]).values()), f"{each['id']} has changed: make bench"
         text = files[each["id"]].read_text()
         assert len(text.splitlines()) < 80 and f'"{each["name"]}"' in text
+
+
+def test_the_file_was_made_with_the_times_that_the_bench_has_now() -> None:
+    other = {name: FLEET[name] for name, value in SETTINGS.items() if FLEET[name] != value}
+    assert not other, f"the newest file was made with {other}, and the bench has {SETTINGS} now: make bench"
+
+
+@pytest.mark.parametrize(("served", "says"), [(True, LOST), (False, "met")])
+def test_an_invalidation_is_lost_only_by_who_sends_it_to_the_server(served: bool, says: str) -> None:
+    def away(fleet: Any) -> Outcome:
+        outcome = Outcome("frozen")
+        outcome.note("invalidation", "nothing", False, LOST)
+        return outcome
+
+    found = outcome_of(away, None, served)  # type: ignore[arg-type]
+    assert found["says"] == says and found["meets"] == (not broken("frozen", found))
 
 
 def test_every_verdict_follows_from_its_figures() -> None:

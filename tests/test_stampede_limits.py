@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -125,6 +127,39 @@ def test_a_hung_refresh_hinders_nobody_and_is_given_up_too() -> None:
     assert until(lambda: here.get_or_set(KEY, lambda: 8, 60) == 8, 0.9 + 0.3 + SLACK)
     row.go_on.set()
     assert here.get_or_set(KEY, row, 60) == 8
+
+
+def test_a_hung_computation_keeps_nothing_alive_of_what_comes_after_it() -> None:
+    class Report(list[int]):
+        """A value that can be watched."""
+
+    row, here, seen = Row(), Protection(lease=0.3, limit=0.3), []
+
+    def compute() -> Report:
+        seen.append(weakref.ref(report := Report([1])))
+        return report
+
+    row.hold()
+    hung = Asking(here.get_or_set, KEY, row, 60)
+    assert row.reading.wait(10)
+    waiting = [Asking(here.get_or_set, KEY, compute, 60) for _ in range(4)]
+    for thread in waiting:
+        thread.join()
+        thread.value = None
+    for _ in range(20):
+        here.invalidate(KEY)
+        asking = [Asking(here.get_or_set, KEY, compute, 60) for _ in range(2)]
+        for thread in asking:
+            thread.join()
+            thread.value = None
+
+    def alive() -> int:
+        gc.collect()
+        return sum(value() is not None for value in seen)
+
+    assert len(seen) >= 21 and until(lambda: alive() <= 5, 3.0), alive()  # a few, and not all that there were
+    row.go_on.set()
+    hung.join()
 
 
 def test_who_has_waited_for_as_long_as_its_patience_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -75,7 +75,7 @@ def test_a_lock_without_seconds_outlives_its_holder_and_a_lease_does_not() -> No
     exec(OWN, notebook)
     table = trials.holder_dies(own=notebook["own"], the_lease=defences.lease)
     assert table is not None and table.index.tolist() == ["own", "the lease"]
-    assert table.to_numpy().tolist() == [[1, "0%", 1], [2, "100%", 0]]
+    assert table.to_numpy().tolist() == [[1, "none", 1], [2, "all", 0]]
 
 
 def test_one_demand_of_one_defence() -> None:

@@ -12,6 +12,8 @@ from django.core.cache import cache, caches
 
 from theory_cases import Case
 from tutorial_project.caching import runtime
+from tutorial_project.caching.early import get_or_set, jittered
+from tutorial_project.caching.stale import kept
 from tutorial_project.lab import Origin, bursts, simulate, theory
 from vectorised import Measured, mean_of
 
@@ -135,27 +137,38 @@ def stampedes(seed: int) -> Iterator[Case]:
         yield Case(name, formula, mean_of(herd_sizes(run, ttl / 2)))
 
 
+# β, requests a second, timeout (s), requests: the pattern itself, with a Δ of a second. λβΔ is several times e^(1÷β),
+# the timeout well above the lead, and there are requests enough for eight hundred expiries.
+EARLY = (
+    (2.0, 10.0, 18.0, REQUESTS),
+    (1.0, 12.0, 9.0, REQUESTS),
+    (1.0, 40.0, 9.0, 3 * REQUESTS),
+    (0.5, 60.0, 5.5, 4 * REQUESTS),
+)
+
+
 def early(seed: int) -> Iterator[Case]:
     """One hot key whose readers begin before it expires, by the rule of Vattani and others."""
-    rate, seconds, beta, ttl = 10.0, 1.0, 2.0, 18.0
-    origin = Origin(seconds=seconds, at_once=10**9)
-    leads: list[float] = []
+    for beta, rate, ttl, requests in EARLY:
+        origin = Origin(seconds=1.0, at_once=10**9)
+        leads: list[float] = []
 
-    def read(pk: int) -> Any:
-        found, expiry = cache.get("hot", (None, 0.0))
-        if runtime.now() - seconds * beta * math.log(1.0 - random.random()) < expiry:
-            return found
-        leads.append(expiry - runtime.now())
-        found = origin.read(pk)
-        cache.set("hot", (found, runtime.now() + ttl), ttl)
-        return found
+        def compute(origin: Origin = origin, leads: list[float] = leads) -> Any:
+            entry = kept(cache.get("hot"))
+            leads.append(entry.fresh_until - runtime.now() if entry else 0.0)
+            return origin.read("hot")
 
-    run = simulate({read: rate}, seconds=REQUESTS / rate, origin=origin, cache_latency=0, seed=seed)
-    sizes = herd_sizes(run, 2 * seconds)[1:]  # the first one was cold
-    first = np.array(leads)[np.cumsum(herd_sizes(run, 2 * seconds))[:-1]]
-    yield Case("early_recomputations", theory.early_recomputations(beta), mean_of(sizes, 50))
-    yield Case("early_alone", theory.early_alone(beta), mean_of(sizes == 1, 50))
-    yield Case("early_lead", theory.early_lead(rate, seconds, beta), mean_of(first, 50))
+        def read(pk: int, compute: Callable[[], Any] = compute, ttl: float = ttl, beta: float = beta) -> Any:
+            return get_or_set("hot", compute, ttl, beta=beta)
+
+        run = simulate({read: rate}, seconds=requests / rate, origin=origin, cache_latency=0, seed=seed)
+        sizes = herd_sizes(run, 1.01)[1:]  # others follow within Δ; the first one was cold
+        first = np.array(leads)[np.cumsum(herd_sizes(run, 1.01))[:-1]]
+        at = f"({beta:g}) at {rate:g}/s"
+        yield Case(f"early_recomputations {at}", theory.early_recomputations(beta), mean_of(sizes, 50))
+        if beta > 1:  # else it is seldom alone, and much less sharp than the two others
+            yield Case(f"early_alone {at}", theory.early_alone(beta), mean_of(sizes == 1, 50))
+        yield Case(f"early_lead {at}", theory.early_lead(rate, 1.0, beta), mean_of(first, 50))
 
 
 def cold(seed: int) -> Iterator[Case]:
@@ -182,8 +195,7 @@ def jitter(seed: int) -> Iterator[Case]:
     origin = Origin(seconds=0)
 
     def read(pk: int) -> Any:
-        life = ttl * (1 + random.uniform(-spread, spread))
-        return cache.get_or_set(f"product:{pk}", lambda: origin.read(pk), life)
+        return cache.get_or_set(f"product:{pk}", lambda: origin.read(pk), jittered(ttl, spread))
 
     asked = [(0.0, pk) for pk in range(keys)] + [(n / 1_000, n % keys) for n in range(1, REQUESTS)]
     run = simulate({read: asked}, seconds=REQUESTS / 1_000, origin=origin, cache_latency=0, seed=seed)

@@ -33,6 +33,11 @@ def module_of(name: str) -> str:
     return f"bench.contestants.{name}"
 
 
+def over_a_server(name: str) -> bool:
+    """Whether a contestant keeps its values on the fleet's cache server."""
+    return bool(import_module(module_of(name)).ABOUT.get("over a server", True))
+
+
 def facts(name: str) -> dict[str, Any]:
     """What a contestant says of itself (ABOUT), its library's version, and what can be counted in its source."""
     about = dict(import_module(module_of(name)).ABOUT)

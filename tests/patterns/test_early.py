@@ -1,6 +1,7 @@
 """Timeouts that differ a little, and readers who recompute shortly before a value expires."""
 
 import random
+import threading
 from typing import Any
 from unittest import mock
 
@@ -110,10 +111,35 @@ class EarlyTests(SimpleTestCase):
         for beta in (-1, float("nan"), float("inf")):
             with self.subTest(beta=beta), self.assertRaisesRegex(ValueError, "beta"):
                 self.read(beta=beta)
-        for timeout in (0, -1, float("nan")):
+        wrong: list[Any] = [0, -1, float("nan"), float("inf"), None]
+        for timeout in wrong:
             with self.subTest(timeout=timeout), self.assertRaisesRegex(ValueError, "timeout"):
                 self.read(timeout=timeout)
         self.assertEqual(self.computed, 0)
+
+    def test_a_timeout_shorter_than_the_computation_is_hardly_a_cache(self) -> None:
+        random.seed(1)
+        for _ in range(200):
+            self.read(timeout=1, took=5)
+        self.assertGreater(self.computed, 140)  # e^(−1/5) of them, and no error
+
+    def test_a_clock_that_jumps_ahead_costs_a_computation(self) -> None:
+        self.read(beta=0)
+        with runtime.using(mock.Mock(now=lambda: self.clock.time + 86_400)):
+            self.assertEqual(self.read(beta=0, value="new"), "new")
+        self.assertEqual(self.computed, 2)
+
+    def test_an_error_leaves_nothing_and_a_value_that_cannot_be_pickled_is_one(self) -> None:
+        with self.assertRaises(OSError):
+            get_or_set("menu", mock.Mock(side_effect=OSError("the database")), 60, cache=self.cache)
+        with self.assertRaisesRegex((TypeError, AttributeError), "pickle"):
+            self.read(value=threading.Lock())
+        self.assertEqual(self.cache.get("menu", "nothing"), "nothing")
+
+    def test_a_key_of_any_length_is_the_caches_affair(self) -> None:
+        cache = mock.Mock(**{"get.return_value": None})  # memcached would refuse it, Redis takes it
+        self.assertEqual(get_or_set("k" * 10_000, lambda: "soup", 60, cache=cache), "soup")
+        self.assertEqual(cache.set.call_args.args[0], "k" * 10_000)
 
     def test_an_enormous_beta_recomputes_each_time(self) -> None:
         for _ in range(5):

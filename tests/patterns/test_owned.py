@@ -142,8 +142,44 @@ class OwnedTests(SimpleTestCase):
         for seconds in (0, -1, float("nan")):
             with self.subTest(seconds), self.assertRaises(ValueError):
                 self.acquire(seconds)
+        for limit in (-1, float("inf"), float("nan")):
+            with self.subTest(limit=limit), self.assertRaisesRegex(ValueError, "limit"):
+                owning("menu:lock", 9, limit=limit, cache=self.cache).__enter__()
+            self.assertIsNone(self.cache.get("menu:lock"))
         with self.assertRaises(TypeError):
             acquire("menu:lock", 9, cache=FileBasedCache("/nowhere", {}))
+
+    def test_without_a_thread_to_renew_it_lasts_its_seconds(self) -> None:
+        no_thread = mock.patch.object(self.bench, "spawn", side_effect=RuntimeError("can't start new thread"))
+        with (
+            no_thread,
+            self.assertLogs(owned.logger, "ERROR") as logs,
+            owning("menu:lock", 9, cache=self.cache) as lease,
+        ):
+            assert lease
+            self.assertIn("menu:lock is not renewed", logs.output[0])
+            self.assertTrue(lease.commit("soup", 60, into="menu"))
+        self.assertEqual(self.cache.get("menu"), "soup")
+
+    def test_none_is_a_value_zero_seconds_store_nothing_and_what_cannot_be_pickled_is_an_error(self) -> None:
+        for value, timeout, found in ((None, 60, None), ("soup", 0, "nothing")):
+            with owning("menu:lock", 9, cache=self.cache) as lease:
+                assert lease
+                self.assertTrue(lease.commit(value, timeout, into="menu"))
+            self.assertEqual(self.cache.get("menu", "nothing"), found)
+        with (
+            self.assertRaisesRegex((TypeError, AttributeError), "pickle"),
+            owning("menu:lock", 9, cache=self.cache) as it,
+        ):
+            assert it
+            it.commit(threading.Lock(), 60, into="menu")
+        self.assertIsNotNone(self.acquire())  # given back
+
+    def test_what_somebody_else_put_there_is_nobodys_lease(self) -> None:
+        self.cache.set("menu:lock", "locked by the old release", 60)
+        self.assertIsNone(self.acquire())
+        self.bench.time += 61
+        self.assertIsNotNone(self.acquire())
 
     def test_a_cache_that_stores_nothing_holds_nobody_up(self) -> None:
         dummy: Any = DummyCache("", {})

@@ -7,7 +7,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
 from django.test import SimpleTestCase
 
-from tutorial_project.caching import runtime
+from tutorial_project.caching import resilience, runtime
 from tutorial_project.caching.resilience import (
     Breaker,
     InvalidationLost,
@@ -40,7 +40,7 @@ class BreakerTests(SimpleTestCase):
             self.breaker.failed(OSError("refused"))
 
     def opened(self) -> None:
-        with self.assertLogs("tutorial_project.caching.resilience", "WARNING") as logs:
+        with self.assertLogs(resilience.logger, "WARNING") as logs:
             self.fail(3)
         self.assertIn("3 failures in a row, the last: OSError('refused'). It is tried every 2 seconds", logs.output[0])
 
@@ -65,7 +65,7 @@ class BreakerTests(SimpleTestCase):
 
     def test_closed_again_when_it_has_worked(self) -> None:
         self.opened()
-        with self.assertLogs("tutorial_project.caching.resilience", "WARNING") as logs:
+        with self.assertLogs(resilience.logger, "WARNING") as logs:
             self.breaker.worked()
         self.assertIn("answers again", logs.output[0])
         self.assertEqual([self.breaker.closed for _ in range(3)], [True] * 3)
@@ -94,10 +94,11 @@ class SlotTests(SimpleTestCase):
     def test_so_many_and_no_more(self) -> None:
         slots, inside, most = Slots(2), 0, 0
         lock, let_go = threading.Lock(), threading.Event()
+        self.addCleanup(let_go.set)  # where this test fails, nobody goes on waiting
 
         def work() -> None:
             nonlocal inside, most
-            with slots.taken(10):
+            with slots.taken(60):
                 with lock:
                     inside += 1
                     most = max(most, inside)
@@ -108,7 +109,7 @@ class SlotTests(SimpleTestCase):
         threads = [threading.Thread(target=work, daemon=True) for _ in range(6)]
         for thread in threads:
             thread.start()
-        self.assertTrue(runtime.wait(lambda: inside == 2, 10))
+        self.assertTrue(runtime.wait(lambda: inside >= 2, 10))
         said = "2 computations run in this process, and none has ended in 0.05 s"
         with self.assertRaisesRegex(Overloaded, said), slots.taken(0.05):
             self.fail("a third one")

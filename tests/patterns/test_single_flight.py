@@ -1,6 +1,8 @@
 """One computation at a time for each key and process, shared only with those who asked before it began."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -23,6 +25,10 @@ class Barrier:
         self.began.set()
         self.let_go.wait(10)
         return self.outcome()
+
+
+class Menu:
+    """A value of which a test sees whether anybody still has it."""
 
 
 class SingleFlightTests(SimpleTestCase):
@@ -131,6 +137,52 @@ class SingleFlightTests(SimpleTestCase):
         self.assertEqual(self.answers, ["new"])
         hung.let_go.set()
         self.assertEqual(self.all_answered(), ["new", "old"])
+
+    def test_one_that_hangs_keeps_no_more_than_the_last_of_those_after_it(self) -> None:
+        """Two of them hang; who waited for the first is given the last one, not a chain of all."""
+        kept: list[weakref.ref[Menu]] = []
+
+        def compute() -> Menu:
+            menu = Menu()
+            kept.append(weakref.ref(menu))
+            return menu
+
+        hung = [Barrier(lambda: "old") for _ in range(2)]
+        for each in hung:
+            self.ask(each)
+            self.assertTrue(each.began.wait(10))
+            for _ in range(5):
+                self.flights.drop("menu")
+                self.flights.run("menu", compute)
+        gc.collect()
+        self.assertEqual([menu() is not None for menu in kept], [False] * 9 + [True])
+        for each in hung:
+            each.let_go.set()
+        self.all_answered()
+        self.threads.clear()
+        gc.collect()
+        self.assertIsNone(kept[-1]())
+
+    def test_who_waited_for_one_that_was_dropped_is_given_the_last_after_it(self) -> None:
+        asked, (first, _) = self.flights.ask(), self.flights.join("menu")
+        self.flights.drop("menu", first)
+        for value in ("second", "third"):
+            flight, mine = self.flights.join("menu")
+            self.assertTrue(mine)
+            with flight:
+                flight.begin()
+                flight.end(value)
+        flight, mine = self.flights.join("menu", first)
+        self.assertEqual((mine, flight.serves(asked), flight.result()), (False, True, "third"))
+
+    def test_what_was_under_way_at_a_fork_is_nothing_to_wait_for_in_the_child(self) -> None:
+        slow = Barrier(lambda: "soup")
+        self.ask(slow)
+        self.assertTrue(slow.began.wait(10))
+        with mock.patch("os.getpid", return_value=-1):  # its thread has not come along
+            self.assertEqual(self.flights.run("menu", lambda: "child", patience=0), "child")
+        slow.let_go.set()
+        self.assertEqual(self.all_answered(), ["soup"])
 
     def test_in_the_background_once(self) -> None:
         done: list[Callable[[], object]] = []

@@ -1,12 +1,13 @@
 """Stale-while-revalidate: who comes too late for a fresh value gets the previous one, and does not wait."""
 
+import threading
 from typing import Any
 from unittest import mock
 
 from django.core.cache.backends.locmem import LocMemCache
 from django.test import SimpleTestCase
 
-from tutorial_project.caching import runtime
+from tutorial_project.caching import runtime, stale
 from tutorial_project.caching.stale import get_or_refresh
 
 
@@ -97,6 +98,61 @@ class StaleTests(SimpleTestCase):
         self.assertEqual([self.read(value, timeout=0, grace=0) for value in "abc"], ["a", "b", "c"])
 
     def test_what_cannot_be_meant(self) -> None:
-        for timeout, grace in ((-1, 600), (60, -1), (float("nan"), 600), (60, float("nan"))):
-            with self.subTest((timeout, grace)), self.assertRaisesRegex(ValueError, "neither can be negative"):
-                self.read("soup", timeout, grace)
+        endless, none = float("inf"), float("nan")
+        for timeout, grace in ((-1, 600), (60, -1), (none, 600), (60, none), (endless, 600), (60, endless)):
+            with self.subTest((timeout, grace)), self.assertRaisesRegex(ValueError, "a number of seconds, 0 or more"):
+                self.read(compute := mock.Mock(), timeout, grace)
+            self.assertEqual(compute.call_count, 0)  # told before anything is done
+
+    def test_a_timeout_shorter_than_the_computation(self) -> None:
+        def slow() -> str:
+            self.bench.time += 5
+            return "slow"
+
+        self.assertEqual(
+            [self.read(mock.Mock(side_effect=slow), timeout=1), self.read("never", timeout=1)], ["slow"] * 2
+        )
+        self.bench.time += 1.1
+        self.assertEqual(self.read("new", timeout=1), "slow")
+        self.assertEqual(len(self.bench.background), 1)
+
+    def test_a_clock_that_is_set_back_serves_no_longer_than_the_server_keeps_it(self) -> None:
+        self.read("old", timeout=60, grace=0)
+        with runtime.using(behind := Bench()):
+            behind.time = self.bench.time - 86_400
+            self.bench.time += 59
+            self.assertEqual(self.read("new", timeout=60, grace=0), "old")
+            self.bench.time += 2
+            self.assertEqual(self.read("new", timeout=60, grace=0), "new")
+
+    def test_a_value_that_cannot_be_pickled_is_an_error_only_where_nothing_is_kept(self) -> None:
+        with self.assertRaisesRegex((TypeError, AttributeError), "pickle"):
+            self.read(threading.Lock())
+        self.read("old")
+        self.bench.time += 61
+        self.assertEqual(self.read(threading.Lock()), "old")
+        with self.assertRaisesRegex((TypeError, AttributeError), "pickle"):
+            self.bench.background.pop()()
+        self.assertEqual(self.read("new"), "old")
+        self.bench.background.pop()()
+        self.assertEqual(self.read("never"), "new")
+
+    def test_where_there_is_no_thread_the_previous_value_is_served_all_the_same(self) -> None:
+        self.read("old")
+        self.bench.time += 61
+        no_thread = mock.patch.object(self.bench, "spawn", side_effect=RuntimeError("can't start new thread"))
+        with no_thread, self.assertLogs(stale.logger, "ERROR") as logs:
+            self.assertEqual(self.read("new"), "old")
+        self.assertIn("menu is not refreshed", logs.output[0])
+        self.assertEqual(self.read("new"), "old")
+        self.assertEqual(len(self.bench.background), 1)  # the next one tries again
+
+    def test_one_refresh_where_each_thread_has_a_cache_object_of_its_own(self) -> None:
+        """As `django.core.cache.caches["…"]` gives them."""
+        self.read("old")
+        self.bench.time += 61
+        for _ in range(4):
+            self.cache = LocMemCache(self.id(), {})
+            self.assertEqual(self.read("new"), "old")
+        self.assertEqual(len(self.bench.background), 1)
+        self.bench.background.pop()()

@@ -11,7 +11,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.db import transaction
 from django.test import SimpleTestCase, TransactionTestCase
 
-from tutorial_project.caching import runtime
+from tutorial_project.caching import atomic, owned, resilience, runtime, stampede
 from tutorial_project.caching.resilience import Breaker, InvalidationLost, Overloaded, StillComputing
 from tutorial_project.caching.stampede import LONGEST, Protection
 
@@ -156,9 +156,9 @@ class ValueTests(ProtectionCase):
         self.assertEqual([self.read(value, protection) for value in "ab"], ["a", "b"])
 
     def test_what_cannot_be_meant(self) -> None:
-        for timeout in (-1, float("nan")):
+        for timeout in (-1, float("nan"), float("inf")):
             with self.subTest(timeout), self.assertRaisesRegex(ValueError, "timeout"):
-                self.read("soup", timeout=timeout)
+                self.read(mock.Mock(side_effect=AssertionError), timeout=timeout)  # told before anything is done
         with self.assertRaisesRegex(ValueError, r"10,000 characters: keys\.key\(\)"):
             self.mine.get_or_set("k" * 10_000, lambda: "soup", 60)
         self.mine.get_or_set("k" * LONGEST, lambda: "soup", 60)
@@ -177,8 +177,7 @@ class InvalidationTests(ProtectionCase):
             with self.subTest(cold=cold):
                 self.cache.clear()
                 if not cold:
-                    self.read("older")
-                    self.bench.time += 60.1
+                    self.expired()
 
                 def slow() -> str:
                     self.other.invalidate("menu", "rates")
@@ -251,27 +250,28 @@ class FailureTests(ProtectionCase):
             self.read("soup", impatient)
         self.assertEqual(impatient._flights._flights, {})
 
-    def test_no_thread_to_refresh_in(self) -> None:
-        self.expired()
+    def test_no_thread_costs_no_value(self) -> None:
         no_thread = mock.patch.object(runtime, "spawn", side_effect=RuntimeError("can't start new thread"))
-        with no_thread, self.assertLogs("tutorial_project.caching.stampede", "ERROR"):
-            self.assertEqual(self.read("new"), "old")
-        self.assertEqual(self.left(), ())
+        with no_thread, self.assertLogs(owned.logger, "ERROR"):  # none to renew the lease in
+            self.assertEqual((self.read("old"), self.left()), ("old", ()))
+        self.bench.time += 60.1
+        with no_thread, self.assertLogs(stampede.logger, "ERROR"):  # none to refresh in
+            self.assertEqual((self.read("new"), self.left()), ("old", ()))
 
     def test_while_the_server_is_away_values_are_computed_in_slots(self) -> None:
         away = self.process(breaker=Breaker(after=2, pause=10), slots=1, patience=0)
         with mock.patch.object(self.cache, "get", side_effect=OSError("refused")) as asked:
-            with self.assertLogs("tutorial_project.caching.resilience", "WARNING"):
+            with self.assertLogs(resilience.logger, "WARNING"):
                 answers = [self.read(value, away) for value in "abcd"]
             self.assertEqual((answers, asked.call_count), (["a", "b", "c", "d"], 2))
             with away.slots.taken(0), self.assertRaises(Overloaded):
                 self.read("never", away)
         self.bench.time += 10.1
-        with self.assertLogs("tutorial_project.caching.resilience", "WARNING"):
+        with self.assertLogs(resilience.logger, "WARNING"):
             self.assertEqual([self.read(value, away) for value in "ef"], ["e", "e"])
 
     def test_a_server_that_goes_away_meanwhile_costs_no_value(self) -> None:
-        with mock.patch("tutorial_project.caching.atomic.commit", side_effect=OSError("refused")):
+        with mock.patch.object(atomic, "commit", side_effect=OSError("refused")):
             self.assertEqual(self.read("soup"), "soup")
 
 

@@ -55,11 +55,11 @@ def get_or_set(
     """The value under `key`, `timeout` seconds old at most, recomputed by this reader if it is absent or due.
 
     `beta` above 1 recomputes earlier, below 1 later. None is a value like any other. Raises ValueError for a `beta`
-    that is negative or no number, and for a `timeout` that is not above 0.
+    that is negative or no number, and for a `timeout` that is not above 0, or without an end.
     """
     checked(beta=beta)
-    if not timeout > 0:
-        raise ValueError(f"A timeout of {timeout!r} seconds: a value has to live for some time to be due early.")
+    if timeout is None or not 0 < timeout < math.inf:
+        raise ValueError(f"A timeout of {timeout!r} seconds: a value has to live, and to expire, to be due early.")
     found = kept(cache.get(key))
     if found and not is_due(runtime.now(), found.fresh_until, found.took, beta):
         return cast(Value, found.value)

@@ -17,9 +17,11 @@ The renewing thread ends with the block; it looks every `runtime.PAUSE` seconds 
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any
 
 from django.core.cache import cache as default_cache
@@ -28,6 +30,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from . import atomic, runtime
 
 TURNS = 3  # renewals in the time that a lease lasts: two may fail
+logger = logging.getLogger(__name__)
 LIMIT = 6  # times its own length: for how long a lease is renewed where nobody says otherwise
 
 
@@ -60,7 +63,11 @@ class Lease:
         """Renew it in the background until it is over, for `limit` seconds at most.
 
         `lost()` is called if it was taken away, or the limit has come: whatever is computed now will not be stored.
+        Where there is no thread to do it, that is logged, and the lease lasts its `seconds`. Raises ValueError for a
+        `limit` that is negative, infinite or no number.
         """
+        if not 0 <= limit < inf:
+            raise ValueError(f"A limit of {limit!r}: it is a number of seconds, so that what hangs is given up.")
         pause = self.seconds / TURNS
 
         def renew() -> None:
@@ -73,7 +80,10 @@ class Lease:
             if lost and not self.over:
                 lost()
 
-        runtime.spawn(renew)
+        try:
+            runtime.spawn(renew)
+        except RuntimeError:
+            logger.exception("%s is not renewed: there is no thread to do it", self.key)
 
     def __enter__(self) -> Lease:
         return self

@@ -15,8 +15,10 @@
 Guarantee: after `after` failures in a row nobody of this process asks the server for `pause` seconds; then one request
 tries, and the others go on without until it has worked. At most `slots` blocks run at a time.
 Limit: it belongs to one process, and each finds out for itself. It cannot make a single operation fail sooner: that is
-the client's affair. Against a server that is frozen, or whose network swallows packets, an operation of Django's
-RedisCache takes the client's socket timeout (5 seconds in redis-py 8, for ever before it), so set one:
+the client's affair. Against a server that is frozen, an operation of Django's RedisCache takes one `socket_timeout`
+(5 seconds in redis-py 8, for ever before it; twice that with `retry_on_timeout`), and where the network swallows the
+packets, one `socket_connect_timeout` for each address of the host. It is not tried again: redis-py's ten retries belong
+to clients that make their own pool, and Django's does not. One that is refused fails at once. So set both:
 
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://…",
                           "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}}}
@@ -115,7 +117,7 @@ class Breaker:
 
 
 class Slots:
-    """At most `many` blocks at a time in this process."""
+    """At most `many` blocks at a time in this process. A child that is forked while some run counts them for ever."""
 
     def __init__(self, many: int) -> None:
         """Raises ValueError for less than one."""

@@ -13,30 +13,33 @@ asks for its own key would wait for itself: that is a RuntimeError.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Hashable
 from contextvars import ContextVar, Token
 from itertools import count
 from typing import Any, TypeVar, cast
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from . import runtime
 
 Value = TypeVar("Value")
+Place = tuple[int, Any, Hashable]
 _working_on: ContextVar[tuple[Flight, ...]] = ContextVar("working_on", default=())  # whose blocks this code is in
 
 
 class Flight:
     """A computation under way for a key: others wait for it. Used as a block, it is over when the block is left."""
 
-    def __init__(self, flights: SingleFlight, place: tuple[Any, Hashable]) -> None:
+    def __init__(self, flights: SingleFlight, place: Place) -> None:
         self._flights, self._place = flights, place
         self._began = -1  # the number that was drawn when the computation began
         self._value: Any = None
         self._error: Exception | None = None
         self._outer: Token[tuple[Flight, ...]]
         self.over = self.dropped = False
-        self.next: Flight | None = None  # the one that was begun after it, for those who waited for it
+        self.next: Flight | None = None  # the last that was begun after it, for those who waited for it
+        self.earlier: list[ref[Flight]] = []  # those before it that somebody still has: waits for, or hangs in
 
     def begin(self) -> None:
         """What is computed from now on is for everybody who has asked up to now."""
@@ -69,7 +72,7 @@ class Flight:
 
     def _finish(self) -> None:
         self.over = True  # last: whoever sees it, sees the outcome
-        self._flights.drop(self._place[1], self)
+        self._flights.drop(self._place[2], self)
 
     def __enter__(self) -> Flight:
         self._outer = _working_on.set((*_working_on.get(), self))
@@ -92,9 +95,9 @@ class SingleFlight:
     def __init__(self) -> None:
         self._numbers = count()
         self._lock = threading.Lock()  # held for a look into the dictionary, never while anybody waits
-        self._flights: dict[tuple[Any, Hashable], Flight] = {}
+        self._flights: dict[Place, Flight] = {}
         # Over or not; it is forgotten when nobody waits for it any more.
-        self._latest: WeakValueDictionary[tuple[Any, Hashable], Flight] = WeakValueDictionary()
+        self._latest: WeakValueDictionary[Place, Flight] = WeakValueDictionary()
 
     def ask(self) -> int:
         """A number higher than all before it: who asks, and what is begun, come in this order."""
@@ -123,13 +126,16 @@ class SingleFlight:
         Who has waited for one (`after`) is given the next, even where it is over by now. Raises RuntimeError where this
         thread is itself in the middle of it.
         """
-        place = (runtime.current(), key)  # what was begun on a bench's clock is nothing to wait for on another
+        place = _place(key)
         with self._lock:
             flight = after.next if after and after.next else self._flights.get(place)
             if flight is None:
                 flight = self._flights[place] = Flight(self, place)
                 if before := self._latest.get(place):
-                    before.next = flight
+                    flight.earlier = [each for each in (*before.earlier, ref(before)) if each()]
+                for each in flight.earlier:  # not a chain: one that hangs would keep all that came after it
+                    if before := each():
+                        before.next = flight
                 self._latest[place] = flight
                 return flight, True
         if flight in _working_on.get():
@@ -138,7 +144,7 @@ class SingleFlight:
 
     def drop(self, key: Hashable, flight: Flight | None = None) -> None:
         """Whoever asks from now on begins anew, as do those who wait for the flight (only this one, if it is given)."""
-        place = (runtime.current(), key)
+        place = _place(key)
         with self._lock:
             found = self._flights.get(place)
             if found and flight in (None, found):
@@ -160,3 +166,8 @@ class SingleFlight:
         except BaseException:  # there is no thread to be had
             flight.leave()
             raise
+
+
+def _place(key: Hashable) -> Place:
+    """Where a flight is noted: one of another process (before a fork), or on another bench's clock, never ends here."""
+    return os.getpid(), runtime.current(), key

@@ -6,7 +6,8 @@ A value is fresh for `timeout` seconds and kept for `grace` seconds more. The fi
 has it computed in the background, and is answered at once with what is there, as are all others.
 (The idea, and the name: RFC 5861, "HTTP Cache-Control Extensions for Stale Content".)
 
-Guarantee: where a value is kept, no reader computes and none waits. One background computation a key and process.
+Guarantee: where a value is kept, no reader computes, none waits, and none is told of an error. One background
+computation a key and process.
 Limit: each process computes for itself, a cold key is computed by everybody who asks, and a computation that was begun
 before the rows changed may be stored after they did: `stampede.py` adds a lease, which mends all three. A value is as
 old as `timeout + grace`, and one computation, when it is served last.
@@ -14,6 +15,7 @@ old as `timeout + grace`, and one computation, when it is served last.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
@@ -26,6 +28,7 @@ from .single_flight import SingleFlight
 HEAD = "%kept"  # what an entry begins with: anything else under the key was put there by somebody else, and is a miss
 Value = TypeVar("Value")
 _flights = SingleFlight()
+logger = logging.getLogger(__name__)
 
 
 class Kept(NamedTuple):
@@ -63,10 +66,12 @@ def get_or_refresh(
     """The value under `key`, `timeout + grace` seconds old at most; computed here and now only where none is kept.
 
     What `compute` raises is raised where there is no value; in the background it is logged, and the next reader tries
-    again. None is a value like any other. Raises ValueError for a negative `timeout` or `grace`.
+    again. None is a value like any other. Raises ValueError for a `timeout` or `grace` that is negative or infinite.
     """
-    if not (timeout is None or timeout >= 0) or not grace >= 0:
-        raise ValueError(f"A timeout of {timeout!r} seconds and a grace of {grace!r}: neither can be negative.")
+    if not (timeout is None or 0 <= timeout < math.inf) or not 0 <= grace < math.inf:
+        raise ValueError(
+            f"timeout={timeout!r}, grace={grace!r}: a number of seconds, 0 or more (timeout=None: for ever)."
+        )
 
     def store() -> Value:
         began = runtime.now()
@@ -79,5 +84,8 @@ def get_or_refresh(
     if found is None:
         return store()
     if runtime.now() >= found.fresh_until:
-        _flights.in_background((id(cache), key), store)
+        try:  # by its full key: each thread has a cache object of its own
+            _flights.in_background(cache.make_key(key), store)
+        except RuntimeError:
+            logger.exception("%s is not refreshed", key)
     return cast(Value, found.value)

@@ -18,14 +18,17 @@ whose computation began before it was called: such a value is not stored, and in
 only with those who asked before it began.
 An owner that is killed is succeeded after `lease` and `POLL` seconds at most. What a computation raises is raised to
 those who have no value; a failing refresh is tried again after `backoff` seconds. While the cache server is away, each
-request is answered after one operation's timeout at most and a computation; a process makes one at a time a key, and
-`slots` in all.
+request is answered after one operation's timeout, its wait for a slot (and for a computation of its key that was begun
+before it asked) and a computation; a process makes one at a time a key, and `slots` in all.
 Limit: a plain `cache.delete(key)` takes the value and not the lease: a computation under way may still store what it
-read before. An invalidation that cannot be delivered raises `InvalidationLost`; the old value is then served for
+read before. Keys that expire together are refreshed together, each in a thread of its own: `jitter` spreads them.
+An invalidation that cannot be delivered raises `InvalidationLost`; the old value is then served for
 `timeout + grace` seconds at most since it was stored. An entry's freshness is told by the wall clocks of the machines:
 a clock that jumps ahead costs one refresh, one that is set back serves a value for `timeout + grace` seconds at most,
 by the cache server's clock. Inside a transaction that has written, you would store for all what only you can see.
-Read the key through this module alone. Needs Django's RedisCache, or LocMemCache where there is one process.
+What cannot be unpickled (its class was renamed by a release) raises, as a plain `get` does, until it is invalidated.
+Read the key through this module alone. Needs Django's RedisCache with one server in its LOCATION (with more it reads
+from replicas, which may be behind an invalidation), or LocMemCache where there is one process.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from math import isinf
+from math import inf, isinf
 from typing import Any, TypeVar, cast
 
 from django.core.cache import cache as default_cache
@@ -84,9 +87,9 @@ class Protection:
         """
         early.checked(beta=beta, share=jitter)
         for name, seconds in {"grace": grace, "patience": patience, "backoff": backoff}.items():
-            if not 0 <= seconds < float("inf"):
+            if not 0 <= seconds < inf:
                 raise ValueError(f"{name}={seconds!r}: it is a number of seconds, 0 or more.")
-        if not 0 < lease <= limit < float("inf"):
+        if not 0 < lease <= limit < inf:
             raise ValueError(f"lease={lease!r}, limit={limit!r}: a lease lasts some time, and is renewed for as long.")
         self.grace, self.lease, self.limit, self.patience, self.backoff = grace, lease, limit, patience, backoff
         self.jitter, self.beta, self.cache = jitter, beta, cache
@@ -97,12 +100,12 @@ class Protection:
         """The value under `key`, fresh for `timeout` seconds (None: for ever; 0: it is computed, and not kept).
 
         Raises what `compute` raises, `StillComputing` or `Overloaded` where there is no value in time, and ValueError
-        for a negative `timeout` or a key of more than 240 characters. A value that cannot be pickled is an error of the
-        computation. None is a value like any other.
+        for a `timeout` that is negative or infinite, or a key of more than 240 characters. A value that cannot be
+        pickled is an error of the computation. None is a value like any other.
         """
         if len(key) > LONGEST:
             raise ValueError(f"A key of {len(key):,} characters: keys.key() makes one of {LONGEST} at most.")
-        if timeout is not None and not timeout > 0:
+        if timeout is not None and not 0 < timeout < inf:
             if timeout == 0:
                 return compute()
             raise ValueError(f"A timeout of {timeout!r} seconds: it is above 0, 0 for not at all, or None for ever.")

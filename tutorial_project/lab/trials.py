@@ -168,8 +168,8 @@ def _short(fault: str) -> str:
 def holder_dies(**defences: Defence | str) -> pd.DataFrame | None:
     """A row a defence: nobody has a value, all clients ask, and the process that computes is ended by SIGKILL.
 
-    Columns: `computations` (with the one that was cut off), `answered` (the share of the clients in the other processes
-    who have a value within four seconds), `left for ever` (keys on the server that nothing will ever remove).
+    Columns: `computations` (with the one that was cut off), `answered` ("none", "all" or how many of the clients in the
+    other processes have a value within three seconds), `left for ever` (keys that nothing will ever remove).
     """
     import pandas as pd
 
@@ -182,8 +182,9 @@ def holder_dies(**defences: Defence | str) -> pd.DataFrame | None:
             if (holder := fleet.holder("key")) is not None:
                 fleet.kill(holder)
             left = {who for who in asking.asked if who[0] in fleet.pids}
-            answered = {(row.pid, row.client) for row in fleet.finish(asking, 4.0) if not row.error} & left
-            return [len(fleet.log.of("key")), f"{len(answered) / len(left):.0%}", len(fleet.server.endless())]
+            answered = {(row.pid, row.client) for row in fleet.finish(asking, 3.0) if not row.error} & left
+            shown = {0: "none", len(left): "all"}.get(len(answered), f"{len(answered)} of {len(left)}")
+            return [len(fleet.log.of("key")), shown, len(fleet.server.endless())]
 
     names = [name.replace("_", " ") for name in defences]
     return pd.DataFrame(side_by_side(one, defences.values()), names, ["computations", "answered", "left for ever"])

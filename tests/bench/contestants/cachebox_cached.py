@@ -15,6 +15,7 @@ ABOUT = {
     "settings": "TTLCache(1024, timeout), cached with a key of its own",
     "async": True,
     "without a server": True,
+    "over a server": False,
     "memcached": False,
 }
 

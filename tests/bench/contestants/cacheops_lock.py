@@ -2,7 +2,8 @@
 
 https://github.com/Suor/django-cacheops#dog-pile-effect-prevention: several threads or processes are kept from the same
 heavy task, with `cached_as` and with querysets. What changes a row invalidates what was cached as its queryset; here
-`invalidate_obj` does so for a row that is not saved. Socket timeout as in the example of its set-up.
+`invalidate_obj` does so for a row that is not saved. The server is named by
+a URL, one of the two ways of its set-up; the other's example sets a socket timeout of 3 s.
 """
 
 from typing import Any

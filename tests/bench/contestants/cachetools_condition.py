@@ -17,6 +17,7 @@ ABOUT = {
     "settings": "TTLCache(1024, timeout), condition=Condition()",
     "async": False,
     "without a server": True,
+    "over a server": False,
     "memcached": False,
 }
 

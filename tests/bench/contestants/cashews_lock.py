@@ -1,7 +1,8 @@
 """cashews: the simple strategy with `lock=True`.
 
 https://github.com/Krukov/cashews#locked: the decorator `locked`, or `lock=True` with `cache()`, lets the calls that
-follow wait until the first is done, to solve the stampede.
+follow wait until the first is done, to solve the stampede. The lock lives as long as the value (its `ttl`): how long a
+killed holder is waited for, and whether a long computation outlives the lock, is the bench's timeout and no more.
 """
 
 from typing import Any
@@ -12,7 +13,8 @@ ABOUT = {
     "name": "cashews lock=True",
     "library": "cashews",
     "documentation": "https://github.com/Krukov/cashews#locked",
-    "settings": "socket_timeout, socket_connect_timeout as the demands ask for; lock=True",
+    "settings": "socket_timeout, socket_connect_timeout as the demands ask for; "
+    "lock=True (its lock lives as long as the value: timeout)",
     "async": True,
     "without a server": True,  # mem://
     "memcached": False,

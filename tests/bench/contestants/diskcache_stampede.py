@@ -17,6 +17,7 @@ ABOUT = {
     "settings": "memoize_stampede(cache, expire=timeout)",
     "async": False,
     "without a server": True,
+    "over a server": False,
     "memcached": False,
 }
 

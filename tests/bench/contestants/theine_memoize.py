@@ -17,6 +17,7 @@ ABOUT = {
     "settings": "Memoize(1024, timeout)",
     "async": True,
     "without a server": True,
+    "over a server": False,
     "memcached": False,
 }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..bench import Lab
 
 COST = 0.05  # seconds that the ranking takes
-LOOPS = 5.0  # seconds of real time after which an answer loops
+LOOPS = 10.0  # seconds of real time after which an answer loops
 
 # 9.1: what the learner is given to repair
 QUEUE = """
