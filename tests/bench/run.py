@@ -30,7 +30,7 @@ from tutorial_project.lab.reaper import Reaper
 from tutorial_project.lab.servers import start_cache_server
 
 from . import trials
-from .contest import CONTESTANTS, facts
+from .contest import CONTESTANTS, HERE, facts
 
 PAIRS = 1200
 
@@ -48,6 +48,7 @@ def tried(name: str, wanted: list[str]) -> dict[str, Any]:
 def hits(names: list[str], pairs: int) -> tuple[dict[str, dict[str, Any]], str]:
     """What a hit costs through each, one after the other over one server; and which server that was."""
     found: dict[str, dict[str, Any]] = {}
+    told = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE.parent)])}
     with tempfile.TemporaryDirectory() as folder:
         reaper = Reaper()
         try:
@@ -56,7 +57,7 @@ def hits(names: list[str], pairs: int) -> tuple[dict[str, dict[str, Any]], str]:
                 with server.client() as client:
                     client.flushall()
                 command = [sys.executable, "-m", "bench.hit_cost", name, server.url, str(pairs), folder]
-                done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+                done = subprocess.run(command, cwd=HERE.parent, env=told, capture_output=True, text=True, timeout=60)
                 lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
                 found[name] = json.loads(lines[-1]) if done.returncode == 0 else {"failed": lines[-1]}
             with server.client() as client:
