@@ -6,31 +6,17 @@ from typing import Any
 
 from django.core.cache import cache
 
-from tutorial_project.caching.stampede import Protection
+from tutorial_project.lab import defences
 from tutorial_project.lab.fleet_origin import OriginFailed
 from tutorial_project.lab.fleet_worker import Setup
 
 
-class Protected:
-    """`caching/stampede.py`, told all that it can be told."""
+class Protected(defences.lease):
+    """`caching/stampede.py`, told all that it can be told, and with a name."""
 
     def __init__(self, setup: Setup) -> None:
-        self.setup, self.limit, self.slots = setup, setup.limit, setup.slots
-        self.about = {"name": "protected"}
-        self.protection = Protection(
-            grace=setup.grace,
-            lease=setup.lease,
-            limit=setup.limit,
-            patience=setup.patience,
-            backoff=setup.backoff,
-            slots=setup.slots,
-        )
-
-    def get(self, key: str) -> Any:
-        return self.protection.get_or_set(key, lambda: self.setup.compute(key), self.setup.timeout)
-
-    def invalidate(self, key: str) -> None:
-        self.protection.invalidate(key)
+        super().__init__(setup)
+        self.setup, self.about = setup, {"name": "protected"}
 
 
 class Plain:

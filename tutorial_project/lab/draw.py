@@ -92,12 +92,19 @@ def bars(values: Mapping[str, float], alt: str, *, ylabel: str, unit: str = "") 
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
-def lines(curves: Curves, alt: str, **labels: Any) -> None:
-    """A line for each name, through its (xs, ys); `labels` are those of `Axes.set` (xlabel, ylabel, ylim…)."""
+def lines(curves: Curves, alt: str, predicted: Curves | None = None, **labels: Any) -> None:
+    """A line for each name, through its (xs, ys); `labels` are those of `Axes.set` (xlabel, ylabel, ylim…).
+
+    What is `predicted` for each of the first curves, in their order, is a dotted line of that one's colour.
+    """
     fig, (ax,) = figure()
-    data = _plot(ax, curves, **labels)
+    data = [_plot(ax, curves, **labels)]
+    for i, (name, (xs, ys)) in enumerate((predicted or {}).items()):
+        ax.plot(xs, ys, label=name, color=COLOURS[i % 7], linestyle=":", linewidth=1.4)
+        data.append(_points(name, xs, ys))
+    ax.legend(frameon=False)
     title(ax, alt)
-    show(fig, alt, data)
+    show(fig, alt, "\n".join(data))
 
 
 def lines_beside(left: tuple[str, Curves], right: tuple[str, Curves], alt: str, **labels: Any) -> None:
@@ -117,8 +124,11 @@ def _plot(ax: Axes, curves: Curves, **labels: Any) -> str:
         ax.plot(xs, ys, label=name, color=COLOURS[i % 7], marker=MARKERS[i % 7], linestyle=DASHES[i % 4], markersize=5)
     ax.set(**labels)
     ax.legend(frameon=False)
-    points = ((name, zip(xs, ys, strict=True)) for name, (xs, ys) in curves.items())
-    return "\n".join(f"{name}: " + " ".join(f"({x:g}, {y:g})" for x, y in xy) for name, xy in points)
+    return "\n".join(_points(name, xs, ys) for name, (xs, ys) in curves.items())
+
+
+def _points(name: str, xs: Sequence[float], ys: Sequence[float]) -> str:
+    return f"{name}: " + " ".join(f"({x:g}, {y:g})" for x, y in zip(xs, ys, strict=True))
 
 
 def scoreboard(board: pd.DataFrame) -> None:

@@ -107,10 +107,13 @@ def as_replay(run: Run, use: str) -> pd.DataFrame:
     return pd.DataFrame({"queries": queries, "uses": [{use: (int(hit), int(not hit))} for hit in hits]})
 
 
-def under_way(runs: Mapping[str, Run], window: tuple[float, float], capacity: int, alt: str) -> None:
+def under_way(
+    runs: Mapping[str, Run], window: tuple[float, float], capacity: int, alt: str, yscale: str = "linear"
+) -> None:
     """Draw, for each run, the requests under way and the queries at once over a `window` of it (s), on one scale.
 
-    `capacity` is how many queries the database runs at full speed. The numbers beside the picture are the peaks, and
+    `capacity` is how many queries the database runs at full speed; `yscale` as in `Axes.set_yscale` ("symlog" shows
+    one query beside hundreds). The numbers beside the picture are the peaks, and
     for how long more queries ran than that.
     """
     fig, axes = draw.figure(max(8.0, 1.6 + 2.0 * len(runs)), 3.2, panels=len(runs), sharey=True)
@@ -128,8 +131,12 @@ def under_way(runs: Mapping[str, Run], window: tuple[float, float], capacity: in
             f"{name}: at most {state['requests'].max():,} requests under way, {state['queries'].max():,} queries; "
             f"more than {capacity} queries for {over:.1f} s"
         )
+    axes[0].set_yscale(yscale)
     axes[0].set_ylim(bottom=0)
-    axes[-1].legend(frameon=False, fontsize=9, loc="upper right")
+    axes[0].yaxis.set_major_formatter("{x:g}")
+    top = axes[0].get_ylim()[1]
+    axes[0].set_ylim(top=top * (4 if yscale == "symlog" else 1.3))  # room for the legend
+    axes[-1].legend(frameon=False, fontsize=9, loc="upper right", ncols=3 if len(runs) == 1 else 1)
     draw.show(fig, alt, "\n".join(lines))
 
 
