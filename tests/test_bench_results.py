@@ -171,6 +171,17 @@ def test_the_table_says_what_came_out() -> None:
     assert table.loc["other"].to_dict() == {"1 cold": "32 computations", "met": 0}
 
 
+def test_one_library_whole_and_a_name_that_is_nearly_right() -> None:
+    whole = bench_results.about("dogpile.cache")
+    assert list(whole.columns) == ["dogpile.cache"]
+    assert list(whole.index[:4]) == ["library", "version", "documentation", "settings"] and len(whole) == 13
+    for nearly in ("dogpile", "DogPile.Cache", "dogpile.cache "):
+        with pytest.raises(LabError, match="Did you mean 'dogpile.cache'"):
+            bench_results.about(nearly)
+    with pytest.raises(LabError, match="No library of the table is called 'xyz'. There are: caching/stampede.py, "):
+        bench_results.about("xyz")
+
+
 def test_others_win_where_they_are_better_and_nowhere_else() -> None:
     wins = bench_results.wins(report(lua=False, hit={"times django": 0.5, "commands": 0.9}))
     a_hit = "a hit over a server, in times of Django's get"

@@ -1,5 +1,6 @@
 """Code that does not end is stopped, on each of the three ways there are, and the process is as before."""
 
+import contextlib
 import signal
 import sys
 import threading
@@ -132,3 +133,48 @@ def test_many_short_limits_do_not_starve_the_one_around_them() -> None:
     with pytest.raises(TimeUp):
         within(0.2, many)
     assert time.monotonic() - start < 2
+
+
+@unix
+def test_a_longer_limit_inside_does_not_mask_the_one_around_it() -> None:
+    start = time.monotonic()
+    with pytest.raises(TimeUp):
+        within(0.2, lambda: within(5, for_ever))
+    assert time.monotonic() - start < 2
+
+
+@unix
+def test_the_one_around_it_strikes_too_where_the_inner_ones_is_caught() -> None:
+    def caught() -> None:
+        with contextlib.suppress(TimeUp):
+            within(5, for_ever)
+        for_ever()
+
+    start = time.monotonic()
+    with pytest.raises(TimeUp):
+        within(0.2, caught)
+    assert time.monotonic() - start < 2
+
+
+@unix
+def test_a_timer_of_somebody_else_shortens_no_limit() -> None:
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        assert within(5, lambda: time.sleep(0.3)) is None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@unix
+@pytest.mark.parametrize("limit", [0.2, 0.21])
+def test_what_holds_on_leaves_no_tracer_no_timer_and_no_handler(limit: float) -> None:
+    tracer, handler, timer = sys.gettrace(), signal.getsignal(signal.SIGALRM), signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        with pytest.raises(TimeUp):
+            within(limit, holds_on)
+        assert sys.gettrace() is tracer and signal.getsignal(signal.SIGALRM) is handler
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0) and not time_limit._strikes
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)

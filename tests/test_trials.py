@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from contextlib import nullcontext
 from typing import Any
 
+import psutil
 import pytest
 
 from small_shop import shop, shop_database  # noqa: F401
@@ -112,6 +115,30 @@ def test_what_was_counted_is_never_tried_again(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(trials, "fleet_of", nullcontext)
     trials.tried(({"b": "two"}, [cold]), again=[("cold", "b")])
     assert ran == ["two"]
+
+
+def test_an_interrupt_ends_all_fleets_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleets: list[Fleet] = []
+
+    def fleet_of(defence: Any) -> Fleet:
+        fleets.append(Fleet("tutorial_project.lab.defences:" + defence.__name__, 2, 2))
+        return fleets[-1]
+
+    monkeypatch.setattr(trials, "fleet_of", fleet_of)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    began = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 4)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trials.tried(({"a": defences.lease, "b": defences.plain}, trials.MAIN))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 10 and not trials.UNDER_WAY and len(fleets) == 2
+    left = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
+    for fleet in fleets:
+        assert not os.path.exists(fleet.folder)
+        assert not [line for line in left if str(fleet.folder) in line]
 
 
 def test_who_computed_when(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,12 @@
 """Code that does not end by itself, stopped: `within(2.0, function)`.
 
-Guarantee: in the main thread a loop is stopped soon after its time, whatever it catches; a limit inside a limit is
-kept, and the outer one goes on counting.
+Guarantee: in the main thread a loop is stopped soon after its time, whatever it catches; of limits inside each other the
+first that is over stops it, and the outer one goes on counting.
 Limit: code that stays inside one long call of a C library is stopped when that call returns. In any other thread a loop
 around a bare `except:` may hold on.
 """
 
+import contextlib
 import ctypes
 import signal
 import sys
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 AGAIN = 0.1  # seconds to the next alarm, should the code have caught the last
+_strikes: list[Any] = []  # the alarms of the limits that are running, the outermost first
 
 
 class TimeUp(BaseException):
@@ -85,13 +87,17 @@ def _alarm_limit(seconds: float) -> Iterator[None]:
     tracer, started = sys.gettrace(), monotonic()
     before = signal.signal(signal.SIGALRM, strike)
     left, again = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+    if left and before in _strikes:  # a limit around this one, which may be over sooner
+        signal.setitimer(signal.ITIMER_REAL, min(seconds, left), AGAIN)
+    _strikes.append(strike)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        _strikes.remove(strike)
         sys.settrace(tracer)
         signal.signal(signal.SIGALRM, before)
-        if left:  # an earlier timer, of a limit around this one: it would have been running all the while
+        if left:  # it would have been running all the while
             left = max(left - (monotonic() - started), 1e-6)  # over by now: at once, or many short ones starve it
         signal.setitimer(signal.ITIMER_REAL, left, again)
 
@@ -149,15 +155,19 @@ def _thread_limit(seconds: float) -> Iterator[None]:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(identity), ctypes.py_object(TimeUp))
             pause = AGAIN
 
-    watch = threading.Thread(target=wait, daemon=True)
+    watch: threading.Thread | None = threading.Thread(target=wait, daemon=True)
+    assert watch
     watch.start()
     try:
         yield
     finally:
-        ended.set()
-        watch.join()
-        # An exception put in at the last moment and not yet raised is taken back.
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(identity), None)
+        # An exception put in at the last moment rises here. It is not taken back, by another one that is NULL: CPython
+        # 3.11 would then never again come to rest (its eval breaker stays set), and hang where a tracer is set.
+        while watch is not None:
+            with contextlib.suppress(TimeUp):
+                ended.set()
+                watch.join()
+                watch = None
 
 
 def in_another_stack(function: Callable[[], T]) -> T:

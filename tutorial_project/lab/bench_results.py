@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,17 @@ def versions(report: dict[str, Any] | None = None) -> pd.DataFrame:
     columns = ["library", "version", "documentation", "settings"]
     rows = {each["name"]: {name: each[name] for name in columns} for each in (report or newest())["contestants"]}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("contestant")
+
+
+def about(name: str, report: dict[str, Any] | None = None) -> pd.DataFrame:
+    """One contestant whole: version, settings, what came of each demand. Raises LabError where none has this name."""
+    report = report or newest()
+    table = versions(report).join(libraries(report).drop(columns="met"))
+    if name not in table.index:
+        near = get_close_matches(name.strip().lower(), table.index, cutoff=0.4)
+        said = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(table.index)}."
+        raise LabError(f"No library of the table is called {name!r}. {said}")
+    return table.loc[[name]].rename_axis(None).T
 
 
 def wins(report: dict[str, Any] | None = None) -> pd.DataFrame:

@@ -69,7 +69,7 @@ class Processes:
         self.contestant, self.processes, self.clients = contestant, processes, clients
         self.cost, self.timeout, self.lease, self.grace, self.limit = cost, timeout, lease, grace, limit
         self.patience, self.backoff, self.slots, self.operation = patience, backoff, slots, operation
-        self.state, self.running = State(cost), False
+        self.state, self.running, self.stopped = State(cost), False, False
         self.paused: set[int] = set()
         self._rounds: dict[int, Round] = {}
         self._numbers = count(1)
@@ -211,10 +211,16 @@ class Processes:
         self._wire.pump(0)
         return {who for who in round_.asked - round_.done if who[0] in self._wire.links and who[0] not in self.paused}
 
+    def stop(self) -> None:
+        """Let whatever waits for this fleet in another thread raise LabError, so that its block ends and closes it."""
+        self.stopped = True
+
     def until(self, condition: Callable[[], Any], limit: float) -> Any:
         """Wait until the condition holds, for `limit` seconds at most. Returns what it said last."""
         deadline = time.monotonic() + limit
         while True:
+            if self.stopped:
+                raise LabError("This fleet was stopped.")
             self._wire.pump(0)
             self.log.read()
             if (said := condition()) or time.monotonic() > deadline:

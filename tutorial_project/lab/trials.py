@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import servers
@@ -34,6 +34,7 @@ REAL: dict[str, Any] = {"clients": 8, "operation": 0.5}
 IMITATION: dict[str, Any] = {"clients": 2, "operation": 1.5}  # fakeredis takes a hundred times as long for a command
 AT_ONCE, SLOWLY = 6, 3  # fleets, each of about 100 MB
 ORDER = [demand.__name__ for demand in ALL]
+UNDER_WAY: set[Fleet] = set()
 
 
 def _one_expiry(fleet: Fleet) -> Outcome:
@@ -46,15 +47,15 @@ REST: tuple[Demand, ...] = (overtaken, raising, refused)
 SOUND = {(demand, "lease") for demand in ORDER} | {(demand, "lock, previous") for demand in ("cold", "holder_killed")}
 TRIES = 3
 ASKS = {
-    "cold": "a cold key is computed once",
-    "expiry": "at an expiry nobody waits",
-    "holder_killed": "whoever computes is killed",
-    "outlived": "it takes longer than the lock",
-    "paused": "whoever computes is stopped, and goes on",
-    "overtaken": "the row changes meanwhile",
-    "raising": "the computation fails",
-    "frozen": "the cache server hangs",
-    "refused": "the cache server is gone",
+    "cold": "1 a cold key is computed once",
+    "expiry": "2 at an expiry nobody waits",
+    "holder_killed": "3 whoever computes is killed",
+    "outlived": "4 it takes longer than the lock",
+    "paused": "5 whoever computes is stopped, and goes on",
+    "overtaken": "5 the row changes meanwhile",
+    "raising": "6 the computation fails",
+    "frozen": "7 the cache server hangs",
+    "refused": "7 the cache server is gone",
 }
 
 
@@ -74,6 +75,18 @@ def fleet_of(defence: Defence | str) -> Fleet:
     return Fleet(defence, processes=4, **TIMES, **(IMITATION if imitation() else REAL))
 
 
+@contextmanager
+def running(defence: Defence | str) -> Iterator[Fleet]:
+    """The same, started, and known to `side_by_side`, which stops it on an interrupt."""
+    fleet = fleet_of(defence)
+    UNDER_WAY.add(fleet)
+    try:
+        with fleet as started:
+            yield started
+    finally:
+        UNDER_WAY.discard(fleet)
+
+
 def imitation() -> bool:
     """Whether a fleet's cache server will be fakeredis."""
     wanted = os.environ.get("TUTORIAL_CACHE", "").strip().lower()
@@ -87,9 +100,15 @@ def imitation() -> bool:
 
 
 def side_by_side(function: Callable[[Given], Result], given: Iterable[Given]) -> list[Result]:
-    """`function` of each, as many at a time as there can be fleets; the results in order."""
+    """`function` of each, as many at a time as there can be fleets; the results in order. An interrupt ends all."""
     with ThreadPoolExecutor(SLOWLY if imitation() else AT_ONCE) as pool:
-        return list(pool.map(function, given))
+        try:
+            return list(pool.map(function, given))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for fleet in list(UNDER_WAY):
+                fleet.stop()
+            raise
 
 
 def tried(
@@ -107,7 +126,7 @@ def tried(
 
     def one(trial: tuple[str, Defence | str, Collection[Demand]]) -> dict[tuple[str, str], Outcome]:
         name, defence, demands = trial
-        with fleet_of(defence) as fleet:
+        with running(defence) as fleet:
             return {(demand.__name__, name): demand(fleet) for demand in demands}
 
     found = {which: outcome for outcomes in side_by_side(one, trials) for which, outcome in outcomes.items()}
@@ -178,7 +197,7 @@ def holder_dies(**defences: Defence | str) -> pd.DataFrame | None:
         return None
 
     def one(defence: Defence | str) -> list[Any]:
-        with fleet_of(defence) as fleet:
+        with running(defence) as fleet:
             asking = fleet.begin("key")
             if (holder := fleet.holder("key")) is not None:
                 fleet.kill(holder)
