@@ -172,7 +172,9 @@ class Process:
                 self.locks += 1
                 self._known[id(thing)] = threading.Lock() if isinstance(thing, LOCK) else threading.RLock()
             elif type(thing) in (list, dict, set, defaultdict):
-                self._known[id(thing)] = copy.copy(thing)
+                self._known[id(thing)] = own = copy.copy(thing)
+                if isinstance(own, dict):
+                    own.update({name: self._own(value) for name, value in thing.items()})
             elif isinstance(thing, FunctionType) and thing.__globals__ is self._theirs:
                 self._function(thing)
             else:

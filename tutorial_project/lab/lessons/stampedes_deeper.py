@@ -25,7 +25,6 @@ PATIENCE = 120  # seconds until a computation that hangs must have been given up
 SUCCEEDED = 15  # seconds after which somebody else must have begun, where whoever computes is killed
 WAITED = 1.0  # seconds: as long as "at once" may take, with some looks every 0.1 s
 
-
 Held = tuple[dict[str, bytes], dict[str, float | None]]  # a cache's entries, and when each ends
 
 
@@ -126,7 +125,7 @@ def judge_slow(answer: Callable[..., Any]) -> None:
         times = ", ".join(f"{began:.0f} s" for began in reads["began"].head(4))
         raise Wrong(
             f"a computation of 25 seconds, and {len(reads)} of them, begun at {times}: the lock ran out while the "
-            "first was at it. Who renews it?"
+            "first was at it. Who renews it, and for how long?"
         )
     if run.requests["version"].isna().any():
         raise Wrong("a computation of 25 seconds, and somebody who came meanwhile is given nothing. They all wait.")
@@ -181,14 +180,14 @@ def judge_killed(answer: Callable[..., Any]) -> None:
                 return
             said = f"the next one begins {later:.0f} s later"
     raise Wrong(
-        f"a process is killed while it computes, and {said}. It should within {SUCCEEDED}. Nobody gives a dead owner's "
-        "lease back, so it has to be short, and renewed for as long as the work takes."
+        f"a process is killed while it computes, and {said}. Somebody should within {SUCCEEDED} s. Nobody gives a dead "
+        "owner's lease back, so it has to be short, and renewed for as long as the work takes."
     )
 
 
 def two_visitors(answer: Callable[..., Any]) -> Found:
     """Two visitors of an empty cache, in all orders of few changes: how often both compute."""
-    report = Report(0.5)
+    report = Report(0)
 
     def one() -> Any:
         return answer(report)
