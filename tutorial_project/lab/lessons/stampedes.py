@@ -1,26 +1,31 @@
-"""Notebook 09: its exercises 9.1 and 9.2."""
+"""Notebook 09: its exercise 9.1, and how it and 9.2 look at an answer."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from django.core.cache import cache
 
 from ...caching import runtime
+from ...caching.time_limit import TimeUp
 from .. import simulating
 from ..discrete_events import DiscreteEvents
+from ..errors import LabError
 from ..exercises import NotAttempted, Wrong, exercise, expect_type
 from ..exploring import Found, explore
-from ..herds import WAIT, herds, warmed
 from ..origin import Origin, Reading
 from ..simulating import Run, simulate
 
 if TYPE_CHECKING:
     from ..bench import Lab
+    from .previous_meanwhile import Process
 
 COST = 0.05  # seconds that the ranking takes
 LOOPS = 10.0  # seconds of real time after which an answer loops
+PROCESSES = 20  # to which visitors come in turn
+ONE_PROCESS = " A threading.Lock is known to one process, and visitors come to several: cache.add is for all."
 
 # 9.1: what the learner is given to repair
 QUEUE = """
@@ -55,22 +60,65 @@ class Source:
 
 
 def visits(answer: Callable[..., Any], arrivals: Any, failing: Iterable[int] = (), seconds: float = 200.0) -> Run:
-    """What becomes of visitors who ask `answer` for the ranking at these times."""
-    source = Source(failing)
-    begun: list[bool] = []
-
-    def visit(_: Any) -> Any:
-        found = answer(source)
-        if found is ...:
-            begun.append(False)
-        return found
-
-    with mock.patch.object(DiscreteEvents, "spawn", _spawn), mock.patch.object(simulating, "LIMIT", LOOPS):
-        run = simulate({visit: arrivals}, seconds=seconds, origin=source.origin)
-    if begun:
-        raise NotAttempted
+    """What becomes of visitors who ask `answer` for the ranking at these times. Raises Wrong where one gets none."""
+    run = watched(answer, arrivals, failing, seconds)
     judge_answered(run, failing)
     return run
+
+
+def watched(answer: Callable[..., Any], arrivals: Any, failing: Iterable[int] = (), seconds: float = 200.0) -> Run:
+    """The same, and what they get is not judged but for an error of `compute` that its visitor is not told."""
+    source = Source(failing)
+    turn = cycle(processes(answer, PROCESSES))
+    begun: list[bool] = []
+    swallowed: list[Any] = []
+
+    def visit(_: Any) -> Any:
+        raised: list[Broken] = []
+
+        def compute() -> Reading:
+            try:
+                return source()
+            except Broken as error:
+                raised.append(error)
+                raise
+
+        found = next(turn).answer(compute)
+        if found is ...:
+            begun.append(False)
+        elif raised and not isinstance(found, Reading):
+            swallowed.append(found)
+        return found
+
+    try:
+        with mock.patch.object(DiscreteEvents, "spawn", _spawn), mock.patch.object(simulating, "LIMIT", LOOPS):
+            run = simulate({visit: arrivals}, seconds=seconds, origin=source.origin)
+    except LabError as error:
+        if isinstance(error.__context__, TimeUp) and (one_process := of_one_process(answer)):
+            raise Wrong(
+                f"it hangs: a visitor waits for a lock that nobody gives back meanwhile.{one_process}"
+            ) from None
+        raise
+    if begun:
+        raise NotAttempted
+    if swallowed:
+        raise Wrong(
+            f"compute() raises, and its visitor is given {swallowed[0]!r:.40}: let the error through, once the lock is "
+            "given back."
+        )
+    return run
+
+
+def processes(answer: Callable[..., Any], count: int) -> list["Process"]:
+    """So many processes, each with the answer in variables of its own."""
+    from .previous_meanwhile import Process  # which imports from here
+
+    return [Process(answer) for _ in range(count)]
+
+
+def of_one_process(answer: Callable[..., Any]) -> str:
+    """What to add where an answer computes too often, if it refers to a lock that one process knows."""
+    return ONE_PROCESS if processes(answer, 1)[0].locks else ""
 
 
 def _spawn(self: DiscreteEvents, function: Callable[[], object], spawn: Any = DiscreteEvents.spawn) -> None:
@@ -102,6 +150,8 @@ def judge_answered(run: Run, failing: Iterable[int]) -> None:
 def queue_at_the_lock(answer: Any, lab: "Lab") -> str:
     expect_type(answer, Callable, "ranking")
     judge_crowd(answer)
+    judge_left(answer)
+    judge_kept(answer)
     judge_failure(answer)
     judge_hit(answer)
     found = two_readers(answer)
@@ -111,24 +161,50 @@ def queue_at_the_lock(answer: Any, lab: "Lab") -> str:
 
 
 def judge_crowd(answer: Callable[..., Any]) -> None:
-    """Raise Wrong unless twenty visitors at once cost one computation, which is kept for a minute."""
-    run = visits(answer, [*[0.0] * 20, 50.0, 62.0])
-    reads = run.recomputations
-    first = reads[reads["began"] < 50.0]
-    if len(first) > 1 and (first["at_once"] > 1).any():
-        raise Wrong(f"twenty visitors at once, {first['at_once'].max()} computations at the same time: who has a lock?")
-    if len(first) > 1:
+    """Raise Wrong unless twenty visitors at once cost one computation."""
+    reads = visits(answer, [0.0] * 20).recomputations
+    reads = reads[reads["began"] < 50.0]  # who waits for longer finds it expired
+    if len(reads) > 1 and (reads["at_once"] > 1).any():
         raise Wrong(
-            f"twenty visitors at once, {len(first)} computations, one after the other: whoever gets the lock computes, "
+            f"twenty visitors at once, {reads['at_once'].max()} computations at the same time: who has a lock?"
+            f"{of_one_process(answer)}"
+        )
+    if len(reads) > 1:
+        raise Wrong(
+            f"twenty visitors at once, {len(reads)} computations, one after the other: whoever gets the lock computes, "
             "though the value is there by then."
         )
+
+
+def judge_left(answer: Callable[..., Any]) -> None:
+    """Raise Wrong where all have been answered, and the lock is still there."""
+
+    def reader() -> None:
+        answer(Source())
+
+    def a_lock_is_left(end: Any) -> bool:
+        return cache.get("ranking:lock") is not None
+
+    for readers, whoever in [(1, "computes"), (2, "gets the lock and finds the value")]:
+        found = explore(*[reader] * readers, never=a_lock_is_left, preemptions=2 if readers > 1 else None)
+        if found.bad:
+            keeper = [step.actor for step in found.shortest if "ranking:lock" in step.what][-1]
+            raise Wrong(
+                f"{found}, after '{keeper}' has been answered: whoever {whoever} returns without "
+                f"giving it back. The shortest: {told(found)}."
+            )
+
+
+def judge_kept(answer: Callable[..., Any]) -> None:
+    """Raise Wrong unless all get what was computed at once, and it is kept for a minute."""
+    run = visits(answer, [*[0.0] * 20, 50.0, 62.0])
+    reads, slowest = run.recomputations, run.requests["latency"].max()
+    if slowest > 2.0:
+        raise Wrong(f"the computation takes {COST:g} s, and a visitor waits for {slowest:.1f}. For what?")
     if ((reads["began"] >= 50.0) & (reads["began"] < 62.0)).any():
         raise Wrong("computed at 0 s, asked again at 50 s, and computed again. It should be kept for 60 seconds.")
     if not (reads["began"] >= 62.0).any():
         raise Wrong("computed at 0 s, asked again at 62 s, and not computed again. It should be kept for 60 seconds.")
-    slowest = run.requests["latency"].max()
-    if slowest > 2.0:
-        raise Wrong(f"the computation takes {COST:g} s, and a visitor waits for {slowest:.1f}. For what?")
 
 
 def judge_hit(answer: Callable[..., Any]) -> None:
@@ -177,119 +253,21 @@ def two_readers(answer: Callable[..., Any], later: float = 0.0) -> Found:
             answer(source)
         source.count = 0
 
-    def reader() -> None:
-        if later:
-            runtime.sleep(later)
-        answer(source)
+    def reader_of(process: "Process") -> Callable[[], None]:
+        def reader() -> None:
+            if later:
+                runtime.sleep(later)
+            process.answer(source)
+
+        return reader
 
     def computed_twice(end: Any) -> bool:
         return source.count > 1
 
-    return explore(reader, reader, given=given, never=computed_twice, schedules=2000, preemptions=3)
+    readers = map(reader_of, processes(answer, 2))
+    return explore(*readers, given=given, never=computed_twice, schedules=2000, preemptions=3)
 
 
 def told(found: Found) -> str:
     """The shortest bad order in words."""
     return "; ".join(f"{step.actor}: {step.what}" for step in found.shortest)
-
-
-# 9.2
-
-FRESH, GRACE = 10.0, 60.0
-
-
-@exercise("9.2", "the previous value meanwhile", seconds=30, commits=True)
-def previous_meanwhile(answer: Any, lab: "Lab") -> str:
-    expect_type(answer, Callable, "ranking")
-    judge_cold(answer)
-    sizes = judge_traffic(answer)
-    judge_quiet(answer)
-    judge_refresh_fails(answer)
-    judge_cold_fails(answer)
-    found = two_readers(answer, later=FRESH + 1)
-    if found.bad:
-        raise Wrong(
-            f"one recomputation per expiry under traffic, but two readers of an old value: {found}. The shortest: "
-            f"{told(found)}."
-        )
-    return f"cold 1, then {', '.join(map(str, sizes))} per expiry, and nobody waited; two readers: {found}."
-
-
-def judge_cold(answer: Callable[..., Any]) -> None:
-    """Raise Wrong unless twenty visitors who find nothing cost one computation, and wait for it."""
-    run = visits(answer, [0.0] * 20)
-    if len(run.recomputations) > 1:
-        raise Wrong(f"a cold key and twenty visitors: {len(run.recomputations)} computations. Who has the lock?")
-    if (slowest := run.requests["latency"].max()) > 1.0:
-        raise Wrong(f"a cold key: the computation takes {COST:g} s, and a visitor waits for {slowest:.1f}. For what?")
-
-
-def judge_traffic(answer: Callable[..., Any]) -> list[int]:
-    """Raise Wrong unless each expiry costs one recomputation, and nobody waits. Returns how many each cost."""
-    run = visits(answer, warmed(100.0), seconds=35.0)
-    expiries = herds(run, apart=FRESH / 2).iloc[1:]
-    sizes = [int(size) for size in expiries["recomputations"]]
-    if not sizes:
-        raise Wrong("35 seconds of traffic, and after the first visitor nobody recomputes. It is fresh for 10 seconds.")
-    if max(sizes) > 1:
-        raise Wrong(
-            f"{max(sizes)} recomputations at one expiry: everybody who finds it old refreshes it. Who has the lock?"
-        )
-    if len(sizes) > 4:
-        raise Wrong(f"{len(sizes)} recomputations in 35 seconds: the value is fresh for 10.")
-    later = run.requests[run.requests["arrived"] > 0.5]
-    waited = later[later["latency"] > WAIT]
-    if (~waited["hit"]).any():
-        raise Wrong(
-            f"one recomputation per expiry, and the visitor who makes it waits: {waited['latency'].max():g} s. Give "
-            "that one the previous value too, and let runtime.spawn do the work."
-        )
-    if len(waited):
-        raise Wrong(f"{len(waited)} visitors wait for a recomputation, though there is a previous value to give.")
-    if (oldest := later["age"].max()) > FRESH + 1:
-        raise Wrong(
-            f"under traffic a visitor is given a ranking of {oldest:.0f} s. It is fresh for 10, then refreshed."
-        )
-    return sizes
-
-
-def judge_quiet(answer: Callable[..., Any]) -> None:
-    """Raise Wrong unless the previous value is kept for a minute after it was fresh, and no longer."""
-    requests = visits(answer, [0.0, 40.0, 41.0, 130.0]).requests
-    at_40, at_41, at_130 = (requests[requests["arrived"] == at].iloc[0] for at in (40.0, 41.0, 130.0))
-    if at_40["latency"] > WAIT:
-        raise Wrong(
-            "filled at 0 s, asked again at 40 s: the visitor waits, for there is no previous value. Keep it for 60 "
-            "seconds longer than it is fresh: `cache.set(…, 70)`."
-        )
-    if at_41["age"] > 2:
-        raise Wrong(f"given the old value at 40 s; at 41 s it is {at_41['age']:.0f} s old. Who has refreshed it?")
-    if at_130["age"] > FRESH + GRACE:
-        raise Wrong(
-            f"nobody asks from 41 s to 130 s, and then the value given is {at_130['age']:.0f} s old: 70 is the most."
-        )
-
-
-def judge_refresh_fails(answer: Callable[..., Any]) -> None:
-    """Raise Wrong where a refresh that fails reaches a visitor, or is never tried again."""
-    requests = visits(answer, [0.0, 11.0, 12.0, 30.0, 31.0], failing=[2]).requests
-    if (requests["error"] != "").any():
-        raise Wrong(
-            "a refresh in the background fails, and a visitor who could have had the previous value gets the error."
-        )
-    last = requests.iloc[-1]
-    if last["age"] > 25:
-        raise Wrong(
-            f"a refresh fails at 11 s, and at 31 s the value is {last['age']:.0f} s old: nobody has tried again. Give "
-            "the lock back in a finally, and give it a lifetime."
-        )
-
-
-def judge_cold_fails(answer: Callable[..., Any]) -> None:
-    """Raise Wrong where an error at a cold key locks the next visitor out."""
-    last = visits(answer, [0.0, 1.0], failing=[1]).requests.iloc[-1]
-    if last["error"] or last["latency"] > 1.0:
-        raise Wrong(
-            "nothing is there, compute() raises once, and the visitor a second later gets nothing: the lock is still "
-            "there. Give it back in a finally."
-        )
