@@ -511,7 +511,7 @@ pd.DataFrame.from_dict(rows, orient="index", columns=["recomputations/s", "queri
 # ### Exercise 9.1 (5 minutes): a queue at the lock
 #
 # A colleague's lock. Under load each visitor computes, one after the other, and after an error nobody gets anything for ten
-# seconds. Repair both. `compute()` takes its time and may raise; what is stored lives for 60 seconds.
+# seconds. Repair both. `compute()` takes its time and may raise; what is stored lives for 60 seconds. Visitors come to several processes.
 
 
 # %% tags=["exercise"]

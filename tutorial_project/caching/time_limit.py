@@ -1,7 +1,7 @@
 """Code that does not end by itself, stopped: `within(2.0, function)`.
 
-Guarantee: in the main thread a loop is stopped soon after its time, whatever it catches; of limits inside each other the
-first that is over stops it, and the outer one goes on counting.
+Guarantee: in the main thread a loop is stopped soon after its time, whatever it catches; of limits inside each other
+the first that is over stops it, and the outer one goes on counting.
 Limit: code that stays inside one long call of a C library is stopped when that call returns. In any other thread a loop
 around a bare `except:` may hold on.
 """

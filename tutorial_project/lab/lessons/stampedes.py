@@ -17,10 +17,10 @@ from ..exercises import NotAttempted, Wrong, exercise, expect_type
 from ..exploring import Found, explore
 from ..origin import Origin, Reading
 from ..simulating import Run, simulate
+from .processes import Process
 
 if TYPE_CHECKING:
     from ..bench import Lab
-    from .previous_meanwhile import Process
 
 COST = 0.05  # seconds that the ranking takes
 LOOPS = 10.0  # seconds of real time after which an answer loops
@@ -109,10 +109,8 @@ def watched(answer: Callable[..., Any], arrivals: Any, failing: Iterable[int] = 
     return run
 
 
-def processes(answer: Callable[..., Any], count: int) -> list["Process"]:
+def processes(answer: Callable[..., Any], count: int) -> list[Process]:
     """So many processes, each with the answer in variables of its own."""
-    from .previous_meanwhile import Process  # which imports from here
-
     return [Process(answer) for _ in range(count)]
 
 
@@ -253,7 +251,7 @@ def two_readers(answer: Callable[..., Any], later: float = 0.0) -> Found:
             answer(source)
         source.count = 0
 
-    def reader_of(process: "Process") -> Callable[[], None]:
+    def reader_of(process: Process) -> Callable[[], None]:
         def reader() -> None:
             if later:
                 runtime.sleep(later)
