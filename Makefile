@@ -78,7 +78,7 @@ requirements: $(STAMP)
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache tutorial_project.egg-info *.egg-info
-	@echo "Kept: $(VENV) and work/, which are yours to delete."
+	@echo "Kept: $(VENV), $(BENCH_VENV) and work/, which are yours to delete."
 
 help:
 	@sed -n '1,2s/^# //p' Makefile

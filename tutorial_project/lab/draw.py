@@ -92,7 +92,7 @@ def bars(values: Mapping[str, float], alt: str, *, ylabel: str, unit: str = "") 
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
-def lines(curves: Curves, alt: str, predicted: Curves | None = None, **labels: Any) -> None:
+def lines(curves: Curves, alt: str, predicted: Curves | None = None, /, **labels: Any) -> None:
     """A line for each name, through its (xs, ys); `labels` are those of `Axes.set` (xlabel, ylabel, ylim…).
 
     What is `predicted` for each of the first curves, in their order, is a dotted line of that one's colour.
