@@ -1,7 +1,7 @@
 """Code that does not end by itself, stopped: `within(2.0, function)`.
 
-Guarantee: in the main thread a loop is stopped soon after its time, whatever it catches; of limits inside each other
-the first that is over stops it, and the outer one goes on counting.
+Guarantee: in the main thread a loop is stopped soon after its time, whatever it catches; a limit inside a limit is
+kept, and the outer one goes on counting, to strike when the inner one has ended.
 Limit: code that stays inside one long call of a C library is stopped when that call returns. In any other thread a loop
 around a bare `except:` may hold on.
 """
@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 AGAIN = 0.1  # seconds to the next alarm, should the code have caught the last
-_strikes: list[Any] = []  # the alarms of the limits that are running, the outermost first
 
 
 class TimeUp(BaseException):
@@ -87,17 +86,13 @@ def _alarm_limit(seconds: float) -> Iterator[None]:
     tracer, started = sys.gettrace(), monotonic()
     before = signal.signal(signal.SIGALRM, strike)
     left, again = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
-    if left and before in _strikes:  # a limit around this one, which may be over sooner
-        signal.setitimer(signal.ITIMER_REAL, min(seconds, left), AGAIN)
-    _strikes.append(strike)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _strikes.remove(strike)
         sys.settrace(tracer)
         signal.signal(signal.SIGALRM, before)
-        if left:  # it would have been running all the while
+        if left:  # an earlier timer, of a limit around this one: it would have been running all the while
             left = max(left - (monotonic() - started), 1e-6)  # over by now: at once, or many short ones starve it
         signal.setitimer(signal.ITIMER_REAL, left, again)
 
