@@ -515,8 +515,7 @@ pd.DataFrame.from_dict(rare, orient="index", columns=["hit ratio", "stale", "que
 # %% tags=["claim:T3", "answer"]
 reads_of = visits["product"].value_counts()
 uses: dict[str, list[str]] = {}
-for name in ("a minute", "ten minutes"):
-    ttl = policies[name]
+for name, ttl in (("a minute", 60), ("ten minutes", 600)):
     each = sum(n * theory.hit_ratio(n / 32_400, ttl) for n in reads_of) / len(visits)
     uses[name] = [f"{h:.2f}" for h in (runs[name].hit_ratio, theory.hit_ratio(len(visits) / 32_400, ttl), each)]
 pd.DataFrame.from_dict(uses, orient="index", columns=["measured", "from the whole λ", "mean over the products"])
@@ -527,7 +526,8 @@ pd.DataFrame.from_dict(uses, orient="index", columns=["measured", "from the whol
 # ### Changes that come evenly, at random, in bursts · minute 57
 #
 # The curve had changes at random. The same rate of changes can come in another rhythm: evenly, one every two minutes (an import that runs
-# by the clock), or in bursts, ten at a time every twenty minutes (somebody edits, then goes home). TTL and rates stay the same.
+# by the clock), or in bursts, ten at a time every twenty minutes (somebody edits, then goes home). TTL and rates stay the same. The last
+# column of the table: of all stale answers, for how long the worst had been out of date.
 
 
 # %%
