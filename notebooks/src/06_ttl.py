@@ -1,4 +1,4 @@
-# minutes: 39, 105
+# minutes: 40, 106
 # mypy: disable-error-code="union-attr, index"
 # %% [markdown]
 # # Choose how old an answer may be
@@ -185,17 +185,15 @@ print(f"{len(ages):,} answers, {beyond} older than the TTL, older than TTL + 2 s
 READS, WRITES, PRODUCTS = 0.2, 1 / 120, 50
 
 
-def measured(ttl, reads=READS, writes=WRITES, hours=1.0):
+def measured(ttl, writes=WRITES, hours=1.0):
     origin = Origin(seconds=0)
 
     def read(pk):
         return cache.get_or_set(f"product:{pk}:detail", lambda: origin.read(pk), ttl)
 
-    def change(pk):
-        origin.write(pk)
-
-    rates = {read: reads * PRODUCTS, change: writes * PRODUCTS}
-    run = simulate(rates, seconds=3600 * hours, keys=PRODUCTS, origin=origin)
+    run = simulate(
+        {read: READS * PRODUCTS, origin.write: writes * PRODUCTS}, 3600 * hours, keys=PRODUCTS, origin=origin
+    )
     return run.hit_ratio, run.stale
 
 
@@ -230,12 +228,15 @@ print("queries for 1,000 reads:", {ttl: round(1000 * (1 - hits)) for ttl, (hits,
 # The price is the share of stale answers. How fast it grows depends on how many reads there are for each change, $\lambda/\mu$: here 24. If
 # it is too much for you, stop earlier; exercise 6.2 finds the place.
 #
-# > **Keep this.** Past ten times the pause between two reads, the hit ratio hardly grows. The queries still fall with 1/T; whether that is worth it, the changes say.
+# > **Keep this.** Past ten times the pause between two reads, the hit ratio hardly grows. The queries still fall with 1/T; whether
+# > that is worth it, the changes say.
+#
+# One merit of a TTL is not on the curve: whoever changes the data has to tell nobody. *Deeper* changes a price in three ways, and the
+# TTL heals all three. That is why a TTL belongs on every entry, also where events delete it (notebook `07`).
 #
 # ### Play with it
 #
-# The slider moves the TTL; each value is a run of its own. Without a live notebook you see the dot at 60 seconds; the figure above has six
-# of them.
+# The slider moves the TTL. Without a live notebook you see the dot at 60 seconds; the figure above has six of them.
 
 # %% tags=["knobs"]
 from tutorial_project.lab.sliders import slide
@@ -250,9 +251,6 @@ def dot(ttl):
 slide(dot, ttl=[1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 900], start=60, unit="s")
 
 # %% [markdown]
-# One merit of a TTL is not on the curve: whoever changes the data has to tell nobody. *Deeper* changes a price in three ways, and the
-# TTL heals all three. That is why a TTL belongs on every entry, also where events delete it (notebook `07`).
-#
 # ## Layers add up · minute 23
 #
 # A fragment that lives for 600 seconds, on two pages that live for 600 seconds. The fragment says when its data was read. Somebody
@@ -294,7 +292,7 @@ pd.DataFrame(opened_at, columns=["page", "opened at", "shows data of", "so old"]
 #
 # Notebook `05` showed the shop's freshness contract: each kind of entry, its key, who may see it. It also says how old what an entry
 # shows may be (*Deeper* prints it all). Is that kept? `executed` sends half an hour of visits to the layered shop on a clock, and after
-# every fourth or so a change: a price, a review, a cart, an order. It follows every value from the database into the entries made from it.
+# every fifth or so a change: a price, a review, a cart, an order. It follows every value from the database into the entries made from it.
 #
 # The columns: how often an entry was `served`; how often it was `wrong`, another value than the database's (`drawn` is HTML, and not
 # compared); the `oldest` data served, and the age `promised`, in seconds; how often that was `broken`.
@@ -354,7 +352,7 @@ quiz("06.3")
 quiz("06.4")
 
 # %% [markdown]
-# ## Recap · minute 37
+# ## Recap · minute 38
 #
 # The scoreboard from the start, at the pace of the recording, with three lifetimes:
 
@@ -379,8 +377,8 @@ lab.scoreboard(a_minute=a_minute, ten_minutes=ten_minutes, a_day=replay_at_pace(
 # who would notice, and what lies on the way to the reader: fragment, page, CDN. Add up.
 
 # %% [markdown] tags=["instructor"]
-# **For the instructor.** 39 minutes: six for the questions and the scoreboard, four for the extremes, four for what a TTL promises, nine for
-# the curve, four for the layers, ten for the contract, exercise 6.1 and the questions, two for the recap.
+# **For the instructor.** 40 minutes: six for the questions and the scoreboard, four for the extremes, four for what a TTL promises, nine for
+# the curve, four for the layers, eleven for the contract, exercise 6.1 and the questions, two for the recap.
 #
 # *Likely misconceptions.* "After the TTL the cache fetches it anew": nothing happens until somebody asks, and whoever does, waits.
 # "A TTL of 60 means that answers are a minute old": half of that on average, and a little more at most. "A longer TTL
@@ -390,11 +388,11 @@ lab.scoreboard(a_minute=a_minute, ten_minutes=ten_minutes, a_day=replay_at_pace(
 # Whose decision is that? (The contract has a column that no programmer can fill in alone.)
 
 # %% [markdown]
-# ## Deeper · minute 39
+# ## Deeper · minute 40
 #
 # It goes on with what the core has defined: after a restart, run the core first.
 #
-# ### Break it: everything at once · minute 39
+# ### Break it: everything at once · minute 40
 #
 # A deploy has emptied the cache, and a script has filled it again, all of it in one moment, with one TTL. A hundred products, each asked for
 # every five seconds, for half an hour. Look at when the database is asked. (`Reading` is what `origin.read` gives: row, version, and when
@@ -435,7 +433,7 @@ print(f"hit ratio of the half hour: {run.hit_ratio:.3f}; half minutes without a 
 # The hit ratio of that half hour is excellent. You would have noticed it as a comb in the graph of the database: a peak ten, twenty, thirty
 # minutes after the deploy. Notebook `09_stampedes` spreads the lifetimes, and measures how flat it gets.
 #
-# ### How old is what people read? · minute 43
+# ### How old is what people read? · minute 44
 #
 # The core found the oldest answer of an entry that lives for 60 seconds, with a query that takes two. Here are the ages of all of them. Where
 # would you expect most?
@@ -449,7 +447,7 @@ counted(ages, 2, alt, xlabel="age in seconds", ylabel="answers, for each 2 s", x
 # From 4 to 62 seconds every age is about as likely as any other: a hit falls anywhere in the life of the entry. The first bar holds the
 # misses as well. No answer is younger than two seconds, which is what the query takes.
 #
-# ### A life that every hit lengthens · minute 46
+# ### A life that every hit lengthens · minute 47
 #
 # Exercise 6.1 had a **sliding** TTL. It has its own formula: a request is a hit if the one before it was less than $T$ ago, $1 - e^{-\lambda T}$.
 # Beside the fixed one, for half an hour, on twenty products that are each read as often as those of the curve:
@@ -492,7 +490,7 @@ pd.DataFrame.from_dict(lives, orient="index", columns=columns)
 # sliding life is right for what is true because it is stored, such as a session. If you need a long life for what is popular and a
 # limit to the age, store the end of the life with the value.
 #
-# ### Where the curve turns · minute 51
+# ### Where the curve turns · minute 52
 #
 # The right formula of the core: an entry of age $a$ is out of date with probability $1 - e^{-\mu a}$, for that is how likely a change
 # has come since. Hits fall on all ages up to $T$ alike, so take the mean of that over $a$; misses are fresh, so multiply by $h$.
@@ -523,7 +521,7 @@ pd.DataFrame.from_dict(uses, orient="index", columns=["measured", "from the whol
 # %% [markdown]
 # The whole $\lambda$ says nothing about the use. Its visits are spread over hundreds of products, and most of those are seldom read.
 #
-# ### Changes that come evenly, at random, in bursts · minute 57
+# ### Changes that come evenly, at random, in bursts · minute 58
 #
 # The curve had changes at random. The same rate of changes can come in another rhythm: evenly, one every two minutes (an import that runs
 # by the clock), or in bursts, ten at a time every twenty minutes (somebody edits, then goes home). TTL and rates stay the same. The last
@@ -537,10 +535,7 @@ def in_rhythm(changes, ttl=60):
     def read(pk):
         return cache.get_or_set(f"product:{pk}:detail", lambda: origin.read(pk), ttl)
 
-    def change(pk):
-        origin.write(pk)
-
-    return simulate({read: READS * PRODUCTS, change: changes}, seconds=3600, keys=PRODUCTS, origin=origin)
+    return simulate({read: READS * PRODUCTS, origin.write: changes}, seconds=3600, keys=PRODUCTS, origin=origin)
 
 
 evenly = sorted((120 * n + 120 * pk / PRODUCTS, pk) for n in range(30) for pk in range(PRODUCTS))
@@ -578,7 +573,7 @@ pd.DataFrame.from_dict(rhythm, orient="index", columns=["hit ratio", "stale", "p
 # And what nobody can do with the other two: if you **know** the clock, let the entry end when the next change comes. Exercise 6.3 does,
 # with no stale answer at all.
 #
-# ### What needs no event · minute 63
+# ### What needs no event · minute 64
 #
 # Whoever changes the data has to tell nobody. Here is the shop's own `product_detail`, kept for 60 seconds, on the real database, and
 # three ways to change a price. Two of them send no signal that a program could hear (notebook `07` shows it).
@@ -614,7 +609,7 @@ pd.DataFrame(
 # %% [markdown]
 # All three are healed alike, by nobody.
 #
-# ### A promise that is broken · minute 66
+# ### A promise that is broken · minute 67
 #
 # The contract of the core, with the columns that this notebook is about: when an entry stops being correct, and for how many seconds
 # it may be shown all the same. `stale_for` adds up the layers that the row is made of.
@@ -637,7 +632,7 @@ with pd.option_context("display.max_colwidth", None):
 
 # %%
 from django.shortcuts import render
-from tutorial_project.shop import views
+from tutorial_project.shop import kept, views
 
 
 def product_detail(pk):
@@ -655,10 +650,10 @@ with lab.layered():
 print([line for line in not_kept if "detail" in line])
 
 # %% [markdown]
-# (The list also names the rows that this page never served. We print what concerns the details.) The contract is a file, and a test that
-# runs it finds this on the day on which the TTL is changed.
+# (The list also names the rows that this page never served. We print what concerns the details.) The shop is as before, one number is
+# not, and the promise is broken. A test that runs your contract finds that on the day on which somebody changes a TTL.
 #
-# ### Which timeout is which · minute 72
+# ### Which timeout is which · minute 73
 #
 # Five timeouts on the shop's cache server, and what is left of each a moment later (-1: for ever).
 
@@ -677,7 +672,7 @@ left = lab.entries().set_index("key")["lives"]
 # Without a timeout Django takes 300 seconds (`TIMEOUT` in `CACHES`). `None` is for ever, 0 is not at all. Django's Redis backend cuts to whole
 # seconds: half a second is none, which turns "keep it for a moment" into "never keep it", without a word.
 #
-# ### A clock that jumps · minute 75
+# ### A clock that jumps · minute 76
 #
 # Local memory asks the clock of its machine. An entry of 60 seconds, and somebody sets that clock back by an hour:
 
@@ -692,7 +687,7 @@ with recorded_time(start=7200) as clock:
 # A clock is set back by the time service that corrects it, by hand, or when a virtual machine is restored from a snapshot. In Redis it is
 # the server's clock that counts: it can jump as well, but it is one for all workers. A TTL is as good as the clock that measures it.
 #
-# ### What a browser adds · minute 77
+# ### What a browser adds · minute 78
 #
 # `cache_page` also tells the browser how long to keep the page. The stacked page from before, built at second 0, fetched by a browser
 # at 0 and by another one at 590:
@@ -713,7 +708,7 @@ pd.DataFrame.from_dict(headed, orient="index", columns=["Cache-Control", "Age"])
 # server, so it does not hear of what you delete there: for what must be taken back at once, `max-age` is the wrong promise.
 
 # %% [markdown]
-# ### Exercise 6.2 (10 minutes): the longest lifetime that keeps the promise · minute 80
+# ### Exercise 6.2 (10 minutes): the longest lifetime that keeps the promise · minute 81
 #
 # "At most five answers in a hundred may be stale." Write `ttl_for(reads, writes, stale)`: the longest TTL, in seconds, at which the share of
 # stale answers is at most `stale`, for a value that is read `reads` times and changed `writes` times a second, at random. Whole seconds
@@ -747,7 +742,7 @@ check("6.2", ttl_for)
 # <details><summary>What you should see</summary>"6.2 Right", with four lifetimes between seven seconds and two and a half minutes.</details>
 
 # %% [markdown]
-# ### Exercise 6.3 (10 minutes): until the next list · minute 91
+# ### Exercise 6.3 (10 minutes): until the next list · minute 92
 #
 # A wholesaler publishes a new price list at every full hour. Write `price_list(now, ask)`: the list that is in force at `now`, in whole seconds since
 # midnight. `ask()` fetches it, slowly. It is kept in the cache; no list of an earlier hour is given, not for a second, and each hour's
@@ -771,7 +766,7 @@ check("6.3", price_list)
 # <details><summary>Hint 3</summary><code>cache.get_or_set("price_list", ask, seconds_left)</code>; at a full hour 3600 seconds are left, not 0.</details>
 # <details><summary>What you should see</summary>"6.3 Right", with five hours and five lists.</details>
 #
-# ### In production · minute 101
+# ### In production · minute 102
 #
 # - Settings: give every entry a TTL of its own, in a named constant beside the reason for it. `TIMEOUT` in `CACHES` is for those that were
 #   forgotten, `CACHE_MIDDLEWARE_SECONDS` for pages.
@@ -781,7 +776,7 @@ check("6.3", price_list)
 # - Which library: none for this. What stores the end of a life with the value, and serves it a little longer while it is computed anew, comes
 #   in `09_stampedes`.
 #
-# ### Further reading · minute 104
+# ### Further reading · minute 105
 #
 # - medusa, [pull request 3553](https://github.com/medusajs/medusa/pull/3553): the mend of the incident above, which deletes on change.
 # - WebEssentials, [issue 4](https://github.com/madskristensen/WebEssentials.AspNetCore.OutputCaching/issues/4): a sliding lifetime that keeps a blog's
