@@ -430,8 +430,8 @@ counted(began, 30, alt, xlabel="seconds", ylabel="queries in 30 s", xlim=(0, 180
 print(f"hit ratio of the half hour: {run.hit_ratio:.3f}; half minutes without a query: {60 - busy_ones} of 60")
 
 # %% [markdown]
-# The hit ratio of that half hour is excellent. You would have noticed it as a comb in the graph of the database: a peak ten, twenty, thirty
-# minutes after the deploy. Notebook `09_stampedes` spreads the lifetimes, and measures how flat it gets.
+# The hit ratio of that half hour is excellent. You would have noticed it as a comb in the graph of the database: a peak ten minutes
+# after the deploy, twenty minutes after it, and so on. Notebook `09_stampedes` spreads the lifetimes, and measures how flat it gets.
 #
 # ### How old is what people read? · minute 44
 #
@@ -440,7 +440,7 @@ print(f"hit ratio of the half hour: {run.hit_ratio:.3f}; half minutes without a 
 
 # %% tags=["claim:T2", "answer"]
 later = (ages // 2 * 2)[(ages >= 4) & (ages < 62)].value_counts()
-alt = f"between {later.min()} and {later.max()} answers of every age from 4 to 62 s, more before, none beyond"
+alt = f"{later.min()} to {later.max()} answers of every age from 4 to 62 s, none older"
 counted(ages, 2, alt, xlabel="age in seconds", ylabel="answers, for each 2 s", xlim=(0, 70))
 
 # %% [markdown]
@@ -632,7 +632,7 @@ with pd.option_context("display.max_colwidth", None):
 
 # %%
 from django.shortcuts import render
-from tutorial_project.shop import kept, views
+from tutorial_project.shop import views
 
 
 def product_detail(pk):
