@@ -34,8 +34,8 @@ QUIZZES["06.3"] = Quiz(
     [
         ("Both grow tenfold", "The hit ratio cannot: λT was 600 already, and 600 ÷ 601 is 0.998. The age can, and "
          "does."),
-        ("The hit ratio hardly moves, the oldest answer is ten times as old", "0.998 becomes 0.9998. It is past "
-         "the bend of the curve, where you pay in age and get next to nothing."),
+        ("The hit ratio hardly moves, the oldest answer is ten times as old", "0.998 becomes 0.9998. Past "
+         "the bend you pay in age and get hardly a hit. What falls tenfold is the misses, and they were few."),
         ("The hit ratio grows, the age stays: hits renew the entry", "Reading an entry renews nothing. Where code "
          "makes it so, with touch, the age has no limit at all."),
     ],
