@@ -319,6 +319,7 @@ for entries in sizes():
     started = perf_counter()
     search = delete_below(key("product", 42), count=10)
     searched[entries] = (search.scans + search.deletes, 1000 * (perf_counter() - started))
+lab.empty_cache()
 
 # %% [markdown]
 # First the figures (round trips, milliseconds), then the picture. Its axes grow tenfold from one mark to the next. Look at how the two
@@ -502,9 +503,9 @@ print(f"forget all sends {before['queries'].sum() - untold['queries'].sum()} que
 print(f"forget one sends {after['queries'].sum() - untold['queries'].sum()} more")
 
 # %% [markdown]
-# The same changes, and the menu is still there. The queries fall by little, because most of them ask for what nobody keeps here. Of what
-# forgetting costs, nearly all is gone. (The look-ups of the generations are not drawn.) A new price takes its product's reviews along,
-# as the bump above took four entries: a namespace forgets as finely as you have cut it.
+# The same changes, and the menu is still there. The queries fall by little, but more is not to be had: a shop that forgets nothing, and is
+# wrong, sends hardly fewer. (The look-ups of the generations are not drawn.) A new price takes its product's reviews along, as the bump
+# above took four entries: a namespace forgets as finely as you have cut it.
 #
 # | | a key by `key()` | delete below a name | a generation |
 # |---|---|---|---|
@@ -634,8 +635,8 @@ print(f"of {len(visited)} products, shown as before a change: {told}; where nobo
 print("opened, and changed later:", sum(opened_before_a_change(of_one) for _, of_one in visits.groupby("pk")))
 
 # %% [markdown]
-# It is fresh. Where nobody is told, one product is old, and no other could be: the rest were not in the cache when they changed. An evening of
-# 84 requests has few such moments. A day has many, and they fall on the products that most people look at.
+# The namespaces show nothing old. Where nobody is told, one product is old, and why only one? Of all 25, one was opened by somebody and
+# changed later. The rest were in nobody's cache when they changed.
 #
 # ### The shortest bad order · minute 48
 #
@@ -742,9 +743,9 @@ print(
 print(f"none of them has more than 600 seconds left: {lab.entries()['lives'].max() <= 600}")
 
 # %% [markdown]
-# So it is paid in memory, for as long as the values would have lived. If there is no room for that, something must go. Which? Twenty products
-# with five values each, in a cache with room for 300 entries; a product is bumped in each of a hundred rounds (sixty for the files, which are slow), and then all is read.
-# Counted are the values that were computed again although nobody had bumped them.
+# So it is paid in memory, for as long as the values would have lived. If there is no room for that, something must go. Which? Twenty
+# products with five values each, in a cache with room for 300 entries. In each of a hundred rounds (sixty for the files, which are slow) a
+# product is bumped, and then all is read. Counted are the values that were computed again although nobody had bumped them.
 
 # %%
 from django.core.cache.backends.filebased import FileBasedCache
@@ -782,9 +783,9 @@ print(f"lost though alive: {least_used} by least recently used, more than 50 by 
 # What is left behind is never asked for again, so it is what was asked for longest ago: an LRU clears up after you. A cache that
 # takes entries at random, as Django's files do, takes living ones too.
 #
-# Redis has no limit until you give it one. Once that is full, its default, `noeviction`, answers every store with an error; you want `allkeys-lru`. It
-# guesses, by a few keys at a time, and notes the second in which each was last used. So here is one run on a real server, a second one
-# that is full (None, if this machine has no real one):
+# Redis has no limit until you give it one. Once that is full, its default, `noeviction`, answers every store with an error; you want
+# `allkeys-lru`. It guesses, by a few keys at a time, and notes the second in which each was last used. So here is one run on a real server,
+# a second one that is full (None, if this machine has no real one):
 
 # %% tags=["nbval-ignore-output"] why="which keys a server evicts is its own choice"
 from tutorial_project.lab.small_server import evicted_by_lru
@@ -879,8 +880,7 @@ print(f"stored for 600 seconds; after incr_version it lives for 300 at most: {0 
 # %% [markdown]
 # Who asks for another number finds nothing. `incr_version` moves one value to the next number, for Django's own 300 seconds. Nobody else is
 # told: who asks without a number misses it, who asks for the label finds the old one. The two settings are a generation of the whole cache,
-# changed by a deploy.
-# Between the two, for one product, Django has nothing: that is what the random generation in the key is for.
+# changed by a deploy. Between one key and the whole cache, for one product, Django has nothing: that is what the random generation in the key is for.
 #
 # ### A deploy that changes a value's shape · minute 85
 #
@@ -924,9 +924,9 @@ reveal("08.deploy", "both" if all(one) else "new code, on old entries" if one[0]
 pd.DataFrame.from_dict(runs, orient="index", columns=["the first", "then the other"])
 
 # %% [markdown]
-# **Who stores first decides who fails**, and clearing the cache at the end of the deploy comes too late: the errors come during the rollout. The shape of a value varies
-# it as the language does, so it belongs in the key. But one thing follows from two names: who invalidates? An old worker that
-# changes the price deletes the name that it knows. In a namespace it need not know the other:
+# **Who stores first decides who fails**, and clearing the cache at the end of the deploy comes too late: the errors come during the rollout.
+# The shape of a value varies it as the language does, so it belongs in the key. But one thing follows from two names: who invalidates? An
+# old worker that changes the price deletes the name that it knows. In a namespace it need not know the other:
 
 # %% tags=["answer"]
 lab.empty_cache()
@@ -1059,8 +1059,8 @@ explore(stamped_reader, stamped_writer, given=given, never=stale_for(stamped_rea
 # ### In production
 #
 # - Settings: none for keys. A `maxmemory` and `allkeys-lru` on the server that holds namespaces; a `KEY_PREFIX` for each environment.
-# - Monitoring: entries on the server against entries in reach; misses of the generations: one for each thing at first, then none (a rise means that they are lost); `evicted_keys` in `INFO`;
-#   and in the slow log any `KEYS`, which can be forbidden by an ACL (`-keys`).
+# - Monitoring: entries on the server against entries in reach; misses of the generations: one for each thing at first, then none (a rise
+#   means that they are lost); `evicted_keys` in `INFO`; and in the slow log any `KEYS`, which can be forbidden by an ACL (`-keys`).
 # - Limits: a bump is a write that can fail or be lost. Values have a timeout, and it is your bound.
 # - Which library: `django-redis` has `delete_pattern`, a search in portions. `django-cacheops` and `cashews` keep sets of keys by
 #   tag, which makes clearing as dear as the set is long. Memcached has no search at all: there the generation is the only way.
