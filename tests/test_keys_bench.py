@@ -1,13 +1,15 @@
 """What notebook 08 has on the bench: questions through the cache, a crowd of entries, readable generations."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 from django.core.cache import cache
 
 from real_shop import fresh_lab, keys, running_lab  # noqa: F401
+from tutorial_project.caching.generations import Namespace
 from tutorial_project.caching.keys import key
-from tutorial_project.lab import collisions, crowd, servers, small_server
+from tutorial_project.lab import collisions, crowd, kept_evening, servers, small_server
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.exploring import Found
@@ -122,3 +124,32 @@ def test_a_machine_without_a_real_server_has_no_answer(lab: Lab, monkeypatch: py
     assert small_server.evicted_by_lru() is None
     with pytest.raises(LabError, match="memory limit: no redis; no valkey"), small_server.small_server():
         pass
+
+
+# An evening, with answers kept
+
+
+def test_whoever_hears_of_changes_hears_nothing_after_a_replay_that_is_interrupted(lab: Lab) -> None:
+    heard: list[str] = []
+
+    def on_save(sender: type, **kwargs: object) -> None:
+        heard.append(sender.__name__)
+        raise KeyboardInterrupt
+
+    evening = lab.traffic(5000, "20:00").query('path.str.contains("/price/")').head(1)
+    with pytest.raises(KeyboardInterrupt):
+        kept_evening.replay_kept(evening, lambda entity, what, ask: ask(), on_save)
+    assert heard == ["Product"]
+    kept_evening.replay_kept(evening, lambda entity, what, ask: ask())
+    assert heard == ["Product"]
+
+
+def test_an_evening_keeps_five_answers_and_counts_no_generation(lab: Lab) -> None:
+    def by_generation(entity: tuple[object, ...], what: str, ask: Callable[[], object]) -> object:
+        return Namespace(*entity).get_or_set(what, ask, 600)
+
+    day = lab.traffic(5000, "20:00")
+    replayed = kept_evening.replay_kept(day[day["path"].isin(["/", "/product/918/"])].head(4), by_generation)
+    uses = {use for each in replayed["uses"] for use in each}
+    assert {"navigation", "permission_set", "catalogue:popular_products", "product:product_detail"} <= uses
+    assert not uses & {"product", "catalogue"}

@@ -16,7 +16,7 @@ leaves the old values for their `timeout`. Compute from rows read after you aske
 to: a replica that lags, or a transaction whose snapshot is older (SQLite's, MySQL's by default, REPEATABLE READ), reads
 old ones. Inside a transaction that has written, you would store for all what only you can see yet.
 A hit costs two round trips. What a bump leaves behind takes room until its timeout or the server's eviction; `Stamped`
-pays one trip and leaves nothing behind.
+pays one trip, and what is asked for again is overwritten.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Namespace:
 
 
 class Stamped(Namespace):
-    """A namespace whose values carry the generation, not their keys: one round trip a hit, and nothing left behind.
+    """A namespace whose values carry the generation, not their keys: one round trip a hit, and old values overwritten.
 
     Both are fetched in one `get_many`, the generation first. A value whose stamp is not the generation in force is
     computed again and overwritten. The guarantee is the same. The price: of two readers who compute at once, one with

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -22,10 +23,12 @@ def results(words, tag, language, search):
 """
 
 Question = tuple[str, str, str]  # words, tag, language
-SEPARATORS = ("", ":", "::", "|", "/", "-", "_", ",", ".", "=", "&", ";", "#", "~", "+", "\x1f")
+SEPARATORS = ("", *":|/-_,.=&;#~+§ \0\x1f", "::", "||", "--")
+ENDS = ("Qx7W", "Kv4Z")  # what stands between these two in a key is the key's own
 ORDINARY: tuple[Question, ...] = (
     *(("oak", tag, language) for tag in ("lamp", "desk") for language in ("en", "de")),
     *(("C++", "book", "en"), ("C", "book", "en"), ("lamp", "oak", "en"), ("", "lamp", "en"), ("lamp", "", "en")),
+    *(("Oak", "lamp", "en"), ("oak ", "lamp", "en"), ("oak", "Lamp", "en"), ("oak", "lamp ", "en")),
 )
 
 
@@ -49,16 +52,26 @@ def two_searches(answer: Any, lab: "Lab") -> str:
         warnings.simplefilter("ignore", CacheKeyWarning)  # of control characters: no matter of this exercise
         judge_answers(answer, search, questions)
         judge_kept(answer, search, questions)
-    return f"{len(set(questions))} questions, {len(entries())} entries, and nobody gets what another one asked for."
+        told = f"{len(set(questions))} questions, {len(entries())} entries, and nobody gets what another one asked for."
+        judge_own(answer, search)
+    return told
 
 
 def judge_answers(answer: Callable[..., Any], search: Search, questions: list[Question]) -> None:
     """Raise Wrong where one of the questions gets the answer to another."""
     first: dict[str, Question] = {}
     for question in questions:
-        found = attempt(answer, *question, search)
+        try:
+            found = attempt(answer, *question, search)
+        except UnboundLocalError as error:
+            if "'key'" not in str(error):
+                raise
+            raise Wrong("your variable `key` hides the function key: give it another name.") from None
         expect_type(found, list, f"results{question}")
         first.setdefault(str(found), question)
+        if found != Search()(*question) and first[str(found)] == question and search.asked[-1:] != [question]:
+            last = f"search{search.asked[-1]}" if search.asked else "nothing"
+            raise Wrong(f"asked for {question}, it calls {last}. Change the key, and hand search() what came in.")
         if found != Search()(*question):
             raise Wrong(met(question, first[str(found)]))
 
@@ -77,13 +90,57 @@ def met(asked: Question, other: Question) -> str:
             told
             + f"what is right in {language_2!r} is wrong in {language!r}. What varies the answer goes into the key."
         )
+    if all(one.strip().lower() == two.strip().lower() for one, two in zip(asked, other, strict=True)):
+        return told + "your key takes capitals, or spaces, for the same. Nothing says that the search does."
     if words + tag == words_2 + tag_2:
-        return told + "joined without anything between them, both are spelled alike. Where does one part end?"
+        return told + "joined, both are spelled alike. Where does one part end?"
+    if plain(words) == plain(words_2) and plain(tag) == plain(tag_2):
+        return told + "your key leaves out, or changes, characters that the search tells apart. Escape them instead."
     if (words, tag) == (tag_2, words_2):
         return told + "the same two texts, the other way round. A key must tell which is the words and which the tag."
-    if {words, words_2} == {"C", "C++"}:
-        return told + "your key leaves out characters that the search does not. Escape them instead."
     return told + "a part that holds what stands between the parts moves the border. Escape each part, as key() does."
+
+
+def plain(text: str) -> str:
+    """The letters and digits of a text."""
+    return "".join(filter(str.isalnum, text))
+
+
+def judge_own(answer: Callable[..., Any], search: Search) -> None:
+    """Raise Wrong where questions meet that hold what this answer itself puts between its parts, or into them."""
+    between = read_between(answer, search, *ENDS)
+    for text in sorted({between or ":", ":"}):
+        (words, tag, language), (words_2, tag_2, _) = pair = meeting(text)
+        judge_answers(answer, search, [*pair, (tag, words, language), (tag_2, words_2, language)])
+        if (made := read_between(answer, search, text.join(ENDS), "lamp")) is not None:
+            judge_escaped(answer, search, text, made)
+
+
+def judge_escaped(answer: Callable[..., Any], search: Search, text: str, made: str) -> None:
+    """Raise Wrong where questions meet that hold `text`, or what this answer makes of it."""
+    found, other = (attempt(answer, f"oak{spelled}desk", "lamp", "en", search) for spelled in (made, text))
+    if found == other and made != text:
+        raise Wrong(
+            f"'oak{text}desk' and 'oak{made}desk' get one answer: your key spells {text!r} as {made!r}, which a text "
+            "may hold itself. Escape that too, as key() does."
+        )
+    texts = ["".join(some) for length in range(3) for some in product(("a", text, made), repeat=length)]
+    judge_answers(answer, search, [(f"oak{end}", f"{start}desk", "en") for end in texts for start in texts])
+    if made.endswith(text):  # does the last character of a part escape what comes after it?
+        begin = made.removesuffix(text)
+        pair = (f"oak{text}desk{begin}", "lamp", "en"), (f"oak{begin}", f"desk{text}lamp", "en")
+        judge_answers(answer, search, list(pair))
+
+
+def read_between(answer: Callable[..., Any], search: Search, words: str, tag: str) -> str | None:
+    """What stands between ENDS in the key of a question; None where the key shows neither."""
+    there = set(entries())
+    attempt(answer, words, tag, "en", search)
+    for key in set(entries()) - there:
+        if all(end in key for end in ENDS):
+            first, last = sorted(ENDS, key=key.index)
+            return key[key.index(first) + len(first) : key.index(last)]
+    return None
 
 
 def judge_elsewhere(answer: Callable[..., Any], search: Search) -> None:
@@ -101,15 +158,20 @@ def judge_elsewhere(answer: Callable[..., Any], search: Search) -> None:
 
 def judge_kept(answer: Callable[..., Any], search: Search, questions: list[Question]) -> None:
     """Raise Wrong unless each question was searched once, and its results are kept for ten minutes."""
-    again = len(search.asked)
+    again, there = len(search.asked), set(entries())
     for question in ORDINARY:
         attempt(answer, *question, search)
     if not (kept := entries()):
         raise Wrong("right every time, and nothing is kept: where is the cache?")
     if len(search.asked) > again:
+        why = (
+            "The entries are there: search() is called before the cache is asked. Give get_or_set a lambda."
+            if set(kept) == there
+            else "Is there something in the key that differs each time?"
+        )
         raise Wrong(
             f"{len(ORDINARY)} questions asked again were searched again {len(search.asked) - again} times, with "
-            f"{len(kept)} entries there. Is there something in the key, or before the look-up, that differs each time?"
+            f"{len(kept)} entries there. {why}"
         )
     judge_elsewhere(answer, search)
     for key, left in kept.items():

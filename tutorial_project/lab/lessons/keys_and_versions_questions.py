@@ -49,6 +49,21 @@ QUIZZES["08.3"] = Quiz(
     right=1,
 )  # fmt: skip
 QUIZZES["08.4"] = Quiz(
+    'A colleague invalidates product 42 by delete_below(key("product", 42)), on commit. It deletes all that it finds. '
+    "What can still go wrong?",
+    [
+        ("A reader who read the row before the commit stores the old price afterwards",
+         "The name is the same before and after, so everybody finds it, until its time is over. After a bump it would "
+         "lie under a name that nobody asks for."),
+        ("Product 421 loses its entries too",
+         "That is what the pattern product:42* does, written by hand. delete_below closes the border with a colon."),
+        ("Nothing, but for the round trips of the search",
+         "The round trips are one price of it. The other is that a name which stays the same can be filled again with "
+         "what was read before."),
+    ],
+    right=0,
+)  # fmt: skip
+QUIZZES["08.5"] = Quiz(
     "The generation of product 42 is a number: 1, then 2 after a bump. The server is short of memory and evicts it. "
     "The next reader finds none. Which is the safe way to go on?",
     [

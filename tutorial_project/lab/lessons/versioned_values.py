@@ -1,9 +1,11 @@
 """Notebook 08: the exercises of its second half, generations and shapes."""
 
 import secrets
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from django.core.cache import cache
 from django.db import transaction
@@ -64,11 +66,11 @@ def judge_values(answer: Remembered, lab: "Lab") -> None:
     for value in ("10.00", None, 0):
         lab.empty_cache()
         compute = Computing(value)
-        for when in ("at first", "asked again"):
-            asked(answer, 7, "price", compute, value, when)
+        asked(answer, 7, "price", compute, value, "at first")
+        stored = set(entries())
+        asked(answer, 7, "price", compute, value, "asked again")
         if compute.calls > 1:
-            why = "get(key, missing) tells a stored None from nothing." if value is None else "Is it stored, and found?"
-            raise Wrong(f"{value!r} is computed {compute.calls} times in two calls. {why}")
+            raise Wrong(f"{value!r} is computed {compute.calls} times in two calls. {why_again(value, stored)}")
     asked(answer, 7, "label", Computing("a label"), "a label", "with the price kept")
     asked(answer, 8, "price", Computing("99.00"), "99.00", "with product 7 kept")
     with metered() as reading:
@@ -77,12 +79,25 @@ def judge_values(answer: Remembered, lab: "Lab") -> None:
         raise Wrong(f"a hit takes {trips} round trips. Two are enough: the generation, and the value under it.")
 
 
+def why_again(value: Any, stored: set[str]) -> str:
+    """Why `value` was computed a second time, with `stored` there after the first."""
+    if value is None:
+        return "get(key, missing) tells a stored None from nothing."
+    if set(entries()) - stored:
+        return "The second call stores it under another name than the first: read the generation that is there."
+    if stored - {PLACE.format(7)}:
+        return "It is stored, but compute() comes before the look-up: ask the cache first, and compute on a miss."
+    return "Is it stored, and found?"
+
+
 def judge_lives(answer: Remembered, lab: "Lab") -> None:
     """Raise Wrong unless the generation lives for ever, and the value for ten minutes."""
     lab.empty_cache()
     asked(answer, 7, "price", Computing("10.00"), "10.00", "at first")
     kept = entries()
     if (left := kept.pop(PLACE.format(7), None)) is None:
+        if any(":generation=" in name for name in kept):
+            raise Wrong(f"that is Namespace: here with `cache` alone, and the generation under {PLACE.format(7)!r}.")
         there = ", ".join(map(repr, sorted(kept))) or "nothing"
         raise Wrong(f"there is no {PLACE.format(7)!r} after the first call, it holds {there}. Draw one, and add it.")
     if left != -1:
@@ -121,6 +136,21 @@ def judge_losses(answer: Remembered, lab: "Lab") -> None:
                 f"lost once it is right; lost {loss} times, and the value of loss {found} is back: drawn from so few, "
                 "the same one comes again. Sixteen random characters are enough for ever."
             )
+    judge_clock(answer, lab)
+
+
+def judge_clock(answer: Remembered, lab: "Lab") -> None:
+    """Raise Wrong where a generation is the time: the same twice within a tick, or where the clock is put back."""
+    lab.empty_cache()
+    stands = time.time_ns()
+    with mock.patch("time.time", lambda: stands / 1e9), mock.patch("time.time_ns", lambda: stands):
+        for loss in range(2):
+            cache.delete(PLACE.format(7))
+            if attempt(answer, 7, "price", Computing(loss)) != loss:
+                raise Wrong(
+                    "the clock stood still, or was put back: two losses at one time draw the same generation, and the "
+                    "value from before is back. Draw it at random: secrets.token_hex(8)."
+                )
 
 
 def every_order(answer: Remembered) -> str:
@@ -172,6 +202,7 @@ def old_card(pk: int) -> str:
 @exercise("8.3", "two releases, one cache", seconds=15)
 def two_releases(answer: Any, lab: "Lab") -> str:
     expect_type(answer, Callable, "new_card")
+    judge_alone(answer, lab)
     for first in ("old", "new"):
         lab.empty_cache()
         for release in (first, "new" if first == "old" else "old", "old", "new"):
@@ -185,6 +216,29 @@ def two_releases(answer: Any, lab: "Lab") -> str:
         if left != -1 and not 590 <= left <= 600:
             raise Wrong(f"an entry lives {lifetime(left)}; both releases keep theirs for 600.")
     return "two shapes side by side, each computed once, and one bump forgets both."
+
+
+def judge_alone(answer: Callable[[int], Any], lab: "Lab") -> None:
+    """Raise Wrong where new_card, with no other release beside it, keeps nothing, or a text, or asks at each call."""
+    lab.empty_cache()
+    served(answer, "new", "alone")
+    namespace = Namespace("product", CARD)
+    word, kept = cache.get(namespace.generation_key), set(entries()) - {namespace.generation_key}
+    if any(" left" in value for value in map(cache.get, kept) if isinstance(value, str)):
+        raise Wrong(
+            "what it keeps is the finished text. Keep `name`, `cents` and `stock`: who shows them otherwise, say in "
+            "another language, can then use the same entry."
+        )
+    with metered() as reading:
+        attempt(answer, CARD)
+    if not reading.queries:
+        return
+    if cache.get(namespace.generation_key) != word:
+        raise Wrong(
+            "each call of new_card bumps, and so throws away what both releases keep. Who bumps is who changes."
+        )
+    why = "It keeps something: is all that it shows among it, the stock too?" if kept else "It keeps nothing."
+    raise Wrong(f"asked again, new_card sends a query ({reading.queries} in all). {why}")
 
 
 def served(answer: Callable[[int], Any], release: str, when: str) -> None:
