@@ -178,10 +178,15 @@ def each(ways):
     return pd.DataFrame.from_dict(rows, orient="index", columns=["signals", "receivers", "pages stale", "told"])
 
 
+def move_and_tell():
+    ways["category.products.add()"]()
+    TOUCHES.tell(product.all())
+
+
 # %% tags=["claim:E2", "claim:E5", "answer"]
 with lab.layered(events=True):
     by_way = each(ways)
-    _, told_late = after(lambda: (ways["category.products.add()"](), TOUCHES.tell(product.all())))
+    told_late = after(move_and_tell)[1]
 reveal("07.silent", int((by_way["signals"] != "none").sum()))
 with pd.option_context("display.max_colwidth", None, "display.width", 200):
     display(by_way)
@@ -250,7 +255,7 @@ keys[["cleared", "had_to"]].value_counts().to_frame("entries")
 pages = ["/", "/product/6/", "/category/living/", "/category/blankets-and-cushions/"]
 
 
-def stale_after(**fields):
+def stale_after(pages, **fields):
     lab.restore_database()
     lab.empty_cache()
     for path in pages:
@@ -266,9 +271,9 @@ predict("07.missing", "Without that rule, how many of the four pages are stale?"
 from tutorial_project.shop import invalidation
 
 with lab.layered(events=True):
-    whole = stale_after(category_id=9)
+    whole = stale_after(pages, category_id=9)
     with TOUCHES.without(invalidation.shelves):
-        lacking = stale_after(category_id=9)
+        lacking = stale_after(pages, category_id=9)
 reveal("07.missing", len(lacking))
 print(f"the whole map: {whole}\nwithout the shelves: {lacking}")
 
@@ -309,9 +314,11 @@ def on_commit():
 
 # %% [markdown]
 # The first is what a receiver of `post_save` does, wherever a save is part of a transaction: in Django's admin, whose saves and
-# deletions are, and with `ATOMIC_REQUESTS`. `explore` runs both functions on the real database, each with a connection of its own, and puts one aside for
-# the other before every cache call, every statement and the commit. It begins with an empty cache and `fresh` each time, and counts the
-# orders after which `stale` is true: a price is kept, and the database has another one.
+# deletions are, and with `ATOMIC_REQUESTS`.
+#
+# `explore` runs both functions on the real database, each with a connection of its own, and puts one aside for the other before every
+# cache call, every statement and the commit. It begins with an empty cache and `fresh` each time, and counts the orders after which
+# `stale` is true: a price is kept, and the database has another one.
 
 
 # %%
@@ -335,7 +342,8 @@ reveal("07.orders", early.bad)
 print(f"deleted in the transaction: {early}\ndeleted on commit:          {late}")
 
 # %% [markdown]
-# One of the twelve. The cross stands at the step from which on nothing could save it. Read it from the top: what does the deletion find to delete, and which row does the reader see?
+# One of the twelve; the cross stands at the step from which on nothing can save it. Read it from the top: what does the deletion
+# find to delete, and which row does the reader see?
 
 # %% tags=["claim:E6", "answer"]
 early.figure()
@@ -370,12 +378,12 @@ def mine():
 explore(reader, mine, given=fresh, never=stale)
 
 # %% [markdown]
-# ### Exercise 7.1 (7 minutes): the import that clears too early
+# ### Exercise 7.1 (8 minutes): the import that clears too early
 #
-# A nightly import writes new prices, all or none, and deletes what was kept of each product: the details, which since they are
-# deleted on change are kept for a day. With two thousand prices the transaction takes a minute, and in the morning some pages show yesterday's.
-# Repair it: the keys of what was imported are deleted when the import is committed, whoever has begun the transaction (it may be
-# called within one), and none of them if it fails.
+# A nightly import writes new prices, all or none, and deletes what was kept of each product, `product:<number>:detail`. Since these
+# are deleted on change, they are kept for a day. With two thousand prices the transaction takes a minute, and in the morning some pages
+# show yesterday's. Repair it: the keys of what was imported are deleted when the import is committed, whoever has begun the
+# transaction (it may be called within one), and none of them if it fails.
 
 # %% tags=["exercise"]
 from tutorial_project.shop.models import Product
@@ -512,7 +520,7 @@ with pd.option_context("display.max_colwidth", None, "display.width", 200):
 rule, fields = invalidation.details, {"name_en": "Quilt Boreas"}
 
 with lab.layered(events=True), TOUCHES.without(rule):
-    missed = stale_after(**fields)
+    missed = stale_after(pages, **fields)
 missed
 
 # %% [markdown]
@@ -520,14 +528,51 @@ missed
 # the row as it was and as it is, and names both.
 
 # %% tags=["claim:E4", "answer"]
-pages.append("/category/pots-and-pans/")
 with lab.layered(events=True), TOUCHES.without(invalidation.shelves):
-    five_pages = stale_after(category_id=9)
-pages.remove("/category/pots-and-pans/")
-five_pages
+    with_the_new = stale_after([*pages, "/category/pots-and-pans/"], category_id=9)
+with_the_new
 
 # %% [markdown]
-# ### The shop's own page, and the admin · minute 50
+# ### Exercise 7.2 (12 minutes): a map of your own · minute 49
+#
+# A box shows the three cheapest products of a category, each with its store: "Quilt Zephyr, Maple and Moss". It is kept under
+# `category:<number>:cheapest`, from here on for a whole day. So it must be told. Write its map: which keys does a product touch, and which
+# a store? We will change prices and names, create, delete and move products, and rename a store.
+
+# %% tags=["exercise"]
+from tutorial_project.caching.invalidation import Touches
+from tutorial_project.shop.models import Product, Tenant
+
+touches = Touches()
+
+
+@touches.when(Product)
+def boxes_with(product):
+    # solution-begin
+    yield f"category:{product.category_id}:cheapest"
+    # solution-end
+    # starter: ...  # yield each key that shows something of this product
+
+
+@touches.when(Tenant)
+def boxes_of_store(store):
+    # solution-begin
+    for category in Category.objects.filter(products__tenant=store).distinct():
+        yield f"category:{category.pk}:cheapest"
+    # solution-end
+    # starter: ...
+
+
+# %%
+check("7.2", touches)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>A row knows its category by number: <code>product.category_id</code>. No query is needed for that key.</details>
+# <details><summary>Hint 2</summary>A product that moves touches two keys. <code>when</code> asks your function twice, for the row as it was and as it is.</details>
+# <details><summary>Hint 3</summary>For a store: <code>Category.objects.filter(products__tenant=store).distinct()</code>, and a key for each.</details>
+# <details><summary>What you should see</summary>"7.2 Right", with six kinds of change.</details>
+#
+# ### The shop's own page, and the admin · minute 61
 #
 # `kept.product_detail` asks three queries; the admin's edit is a `save` in a transaction. Who deletes? First a receiver at once, as Zulip's
 # did, then the same on commit, then the shop's map. So many steps have hundreds of orders; these are the ones in which somebody is
@@ -584,7 +629,7 @@ for name, listening in (listeners | {"the map, on commit": TOUCHES.connected()})
 # The two receivers compare directly: the same steps, one of them elsewhere, and half as many bad orders. The map asks queries of its
 # own, so there are more orders, and a quarter of them is bad. (`TOUCHES.connected()` connects it for the length of a block.)
 #
-# ### Break it: what on_commit costs · minute 54
+# ### Break it: what on_commit costs · minute 65
 #
 # **And when nothing is committed?** Signals are sent when a statement has run, and the transaction may still fail. Three receivers of
 # `post_save`, and a save that is rolled back. The price is 10, and kept.
@@ -728,7 +773,7 @@ def result(test):
 # The first fails and the code is right. (A test that asserts the old value would pass.) `captureOnCommitCallbacks(execute=True)`
 # runs what would have been called, at the end of its block. (A `TransactionTestCase` commits for real, and is slower.)
 #
-# ### What no remedy covers · minute 69
+# ### What no remedy covers · minute 81
 #
 # Four more ways to be stale with every line of this notebook in place. **The process dies between its commit and its callbacks.** Here is one:
 # another process on this notebook's database and cache server, with the shop's map connected. Something ends it at that moment.
@@ -805,7 +850,7 @@ with lab.layered():
 # So you notice: run that on a sample of your keys, every minute, and draw the count. Facebook has a service for it, Polaris,
 # which watches its caches from outside ([Cache made consistent](https://engineering.fb.com/2022/06/08/core-infra/cache-made-consistent/)).
 #
-# ### Exercise 7.3 (12 minutes): a writer that beats on_commit · minute 81
+# ### Exercise 7.3 (12 minutes): a writer that beats on_commit · minute 93
 #
 # The readers are `get_or_set(KEY, ..., 600)`, which stores with `add`. Write `change(price)`: it gives product 42 the new price so that no
 # order of one reader and it leaves an old price behind, whether one was kept before or not. It may be called within a transaction, and
@@ -835,7 +880,7 @@ check("7.3", change)
 # <details><summary>Hint 3</summary>On commit, <code>cache.set(KEY, price, 600)</code>: over whatever a reader has stored, and in the way of who comes later.</details>
 # <details><summary>What you should see</summary>"7.3 Right", stale in 0 orders with nothing kept and with the old price kept; with a second writer it is not 0 any more.</details>
 #
-# ### Nineteen cases, each in every order · minute 93
+# ### Nineteen cases, each in every order · minute 105
 #
 # `tutorial_project/lab/orders.py` has them, a few lines each, wrong ones and right ones. `share` is that of the orders that end
 # stale. Look for the zeros, and at what they cost. (Rows that begin with "that" are the row above under other circumstances.)
@@ -851,51 +896,6 @@ orders.table()
 # leaves what never was; on commit it is as good as a deletion, and with readers that `add` it is right, until two writers meet. **Locks**: a reader
 # that holds the row's lock while it stores cannot be overtaken, and misses wait for each other. **A generation** read before the row and bumped on commit, and **a lease**, take
 # the right to store from whoever read too early: they are the next two notebooks' business.
-#
-# ### Exercise 7.2 (12 minutes): a map of your own · minute 99
-#
-# A box shows the three cheapest products of a category, each with its store: "Quilt Zephyr, Maple and Moss". It is kept under
-# `category:<number>:cheapest`, from here on for a whole day. So it must be told. Write its map: which keys does a product touch, and which
-# a store? We will change prices and names, create, delete and move products, and rename a store.
-
-# %% tags=["exercise"]
-from tutorial_project.caching.invalidation import Touches
-from tutorial_project.shop.models import Product, Tenant
-
-touches = Touches()
-
-
-@touches.when(Product)
-def boxes_with(product):
-    # solution-begin
-    yield f"category:{product.category_id}:cheapest"
-    # solution-end
-    # starter: ...  # yield each key that shows something of this product
-
-
-@touches.when(Tenant)
-def boxes_of_store(store):
-    # solution-begin
-    for category in Category.objects.filter(products__tenant=store).distinct():
-        yield f"category:{category.pk}:cheapest"
-    # solution-end
-    # starter: ...
-
-
-# %%
-check("7.2", touches)
-
-# %% [markdown]
-# <details><summary>Hint 1</summary>A row knows its category by number: <code>product.category_id</code>. No query is needed for that key.</details>
-# <details><summary>Hint 2</summary>A product that moves touches two keys. <code>when</code> asks your function twice, for the row as it was and as it is.</details>
-# <details><summary>Hint 3</summary>For a store: <code>Category.objects.filter(products__tenant=store).distinct()</code>, and a key for each.</details>
-# <details><summary>What you should see</summary>"7.2 Right", with six kinds of change.</details>
-#
-# ### Exercise 7.3 (10 minutes): a writer that beats on_commit
-#
-# The readers are `get_or_set(KEY, ..., 600)`, which stores with `add`. Write `change(price)`: it gives product 42 the new price so that no
-# order of one reader and it leaves an old price behind, whether one was kept before or not. It may be called within a transaction, and
-# that may be rolled back.
 #
 # ### In production · minute 111
 #

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import pandas as pd
@@ -77,7 +77,7 @@ def a_day(trace: pd.DataFrame, ttl: float, delete: bool = False) -> tuple[int, f
             cache.delete(f"product:{pk}:detail")
 
     events = trace.assign(pk=trace["path"].str.split("/").str[2].astype(int))
-    streams = {
+    streams: dict[Any, Any] = {
         function: list(events.loc[events["method"] == method, ["t", "pk"]].itertuples(index=False, name=None))
         for function, method in ((read, "GET"), (change, "POST"))
     }
