@@ -10,7 +10,7 @@ from tutorial_project.lab import killed
 from tutorial_project.lab.bench import Lab
 from tutorial_project.lab.errors import LabError
 from tutorial_project.lab.hearing import hearing
-from tutorial_project.lab.stale_pages import about_changes, price_on, stale_pages, stale_reads
+from tutorial_project.lab.stale_pages import a_day, about_changes, price_on, stale_pages, stale_reads
 from tutorial_project.shop import kept
 from tutorial_project.shop.models import Product
 
@@ -62,6 +62,14 @@ def test_prices_that_are_shown_are_held_against_the_database(lab: Lab) -> None:
         fresh = stale_reads(lab, noon)
     assert old["stale"].any() and not fresh["stale"].any()
     assert (fresh["shown"] == fresh["true"]).all() and (fresh["shown"] != "").all()
+
+
+def test_a_day_of_visits_is_stale_for_the_ttl_at_most_and_not_at_all_where_it_is_told(lab: Lab) -> None:
+    day = about_changes(lab.traffic(None, "00:00"))
+    visits, hits, stale, behind = a_day(day, ttl=600)
+    assert visits == (day["method"] == "GET").sum() and 0 < hits < 1
+    assert stale > 0 and 0 < behind < 600
+    assert a_day(day, ttl=600, delete=True)[2:] == (0, 0)
 
 
 def test_a_price_is_read_off_a_page_in_either_language(lab: Lab) -> None:

@@ -101,7 +101,7 @@ REFUSED = [
     (never_ends, "'never ends' does not end: 500 steps, the last was get a. Does a loop wait for others?"),
     (holds_on, "'holds on' does not end: 500 steps"),
     (loops, r"'loops' did not come to its next step in 0.5 s, after 'get a': it loops, or waits for a lock .*runtime"),
-    (sleeps, "'sleeps' sleeps for real. Use caching.runtime.sleep, which moves the virtual clock."),
+    (sleeps, "'sleeps' sleeps for real. Use tutorial_project.caching.runtime.sleep, which moves the virtual clock."),
     (sleeps_whatever, "'sleeps whatever' sleeps for real"),
     (starts_a_thread, "'starts a thread' starts a thread. Use caching.runtime.spawn, which adds an actor."),
     (starts_a_pool, "'starts a pool' starts a thread"),

@@ -62,7 +62,7 @@ def nests(pk: int) -> None:
 
 
 REFUSED: Any = [
-    ({sleeps: [1]}, "'sleeps' sleeps for real. Use caching.runtime.sleep"),
+    ({sleeps: [1]}, "'sleeps' sleeps for real. Use tutorial_project.caching.runtime.sleep"),
     ({starts_a_thread: [1]}, "'starts_a_thread' starts a thread. Use caching.runtime.spawn"),
     ({begins: [1]}, "'begins' begins a transaction. simulate.. has its Origin; explore.. runs the ORM"),
     ({waits_for_ever: [1]}, "'waits_for_ever' is not done 3600 s after the last request arrived"),

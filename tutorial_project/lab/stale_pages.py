@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import pandas as pd
+from django.core.cache import cache
 
 from ..shop.models import Product
+from .origin import Origin
+from .simulating import simulate
 
 if TYPE_CHECKING:
     from .bench import Lab
@@ -54,6 +57,33 @@ def stale_reads(lab: Lab, trace: pd.DataFrame) -> pd.DataFrame:
             true = f"{Product.objects.values_list('price', flat=True).get(pk=int(request.path.split('/')[2])):.2f}"
             rows.append((request.path, shown, true, shown != true))
     return pd.DataFrame(rows, columns=["path", "shown", "true", "stale"])
+
+
+def a_day(trace: pd.DataFrame, ttl: float, delete: bool = False) -> tuple[int, float, int, int]:
+    """A day of visits and new prices on the virtual clock, at the pace at which they were recorded.
+
+    `trace` is what `about_changes` returns. Each visit is `cache.get_or_set(key, read the row, ttl)`, each new price a
+    write, with `delete` followed by `cache.delete(key)`. Returns how many visits there were, their hit ratio, how many
+    were shown an old row, and how many whole seconds one was behind, at most.
+    """
+    origin = Origin(seconds=0.05)
+
+    def read(pk: int) -> object:
+        return cache.get_or_set(f"product:{pk}:detail", lambda: origin.read(pk), ttl)
+
+    def change(pk: int) -> None:
+        origin.write(pk)
+        if delete:
+            cache.delete(f"product:{pk}:detail")
+
+    events = trace.assign(pk=trace["path"].str.split("/").str[2].astype(int))
+    streams: dict[Any, Any] = {
+        function: list(events.loc[events["method"] == method, ["t", "pk"]].itertuples(index=False, name=None))
+        for function, method in ((read, "GET"), (change, "POST"))
+    }
+    run = simulate(streams, seconds=24 * 3600, origin=origin)
+    seen = run.requests.query("stream == 'read'")
+    return len(seen), round(run.hit_ratio, 2), int(seen["stale"].sum()), int(seen["behind"].max())
 
 
 def price_on(page: str) -> str:

@@ -46,7 +46,7 @@ def in_force(scheduler: Scheduler) -> Iterator[None]:
             setattr(time, name, _virtual(clock, scheduler))
         os.urandom = random._urandom = _seeded(urandom, scheduler)  # type: ignore[attr-defined]
         time.sleep = _refused(
-            sleep, scheduler, "sleeps for real", "caching.runtime.sleep, which moves the virtual clock"
+            sleep, scheduler, "sleeps for real", "tutorial_project.caching.runtime.sleep, which moves the virtual clock"
         )
         threading.Thread.start = _refused(  # type: ignore[method-assign]
             start, scheduler, "starts a thread", "caching.runtime.spawn, which adds an actor"

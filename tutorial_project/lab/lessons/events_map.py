@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache import cache
+from django.db import transaction
 
 from ...caching.invalidation import Touches
 from ...shop.models import Category, Product, Tenant
@@ -24,8 +25,8 @@ def ask_cheapest(category_id: int) -> list[str]:
 
 
 def cheapest(category_id: int) -> list[str]:
-    """The same, ten minutes old at most."""
-    return cache.get_or_set(f"category:{category_id}:cheapest", partial(ask_cheapest, category_id), 600)  # type: ignore[return-value]
+    """The same, kept for a day: whatever changes it must be told."""
+    return cache.get_or_set(f"category:{category_id}:cheapest", partial(ask_cheapest, category_id), 86_400)  # type: ignore[return-value]
 
 
 def saved(**fields: Any) -> None:
@@ -79,6 +80,7 @@ def map_of_your_own(answer: Any, lab: "Lab") -> str:
         for what, (change, hint) in CHANGES.items():
             cleared.append(judge_change(answer, what, change, hint))
         judge_stores(answer)
+        judge_waits()
     return f"{len(CHANGES)} kinds of change, {sum(cleared)} entries cleared, none of the three categories ever wrong."
 
 
@@ -95,7 +97,7 @@ def judge_change(answer: Touches, what: str, change: Callable[[], Any], hint: st
         if key in left and left[key] != true:
             at = next(n for n in range(3) if left[key][n] != true[n])
             told = f"{what}, and {key!r} still has {left[key][at]!r} where {true[at]!r} belongs."
-            raise Wrong(f"{told} {wrong_name(answer, change) or hint}")
+            raise Wrong(f"{told} {wrong_name(answer, change) or unasked(answer, change) or hint}")
     if not left and change is not store_renamed:  # the store sells in most of them
         own = Category.objects.get(pk=HERE)
         raise Wrong(
@@ -116,7 +118,39 @@ def wrong_name(answer: Touches, change: Callable[[], Any]) -> str:
     keys, wanted = named(answer, row), f"category:{Product.objects.get(pk=6).category_id}:cheapest"
     if not keys or wanted in keys:
         return ""
+    if tuples := sorted(key for key in keys if "(" in key):
+        return (
+            f"The map names {tuples[0]!r}: what stands between the colons is a row of values_list(), a tuple. "
+            "With flat=True it gives the numbers."
+        )
     return f"The map names {', '.join(map(repr, sorted(keys)[:3]))}, and not {wanted!r}: the number is the category's."
+
+
+def unasked(answer: Touches, change: Callable[[], Any]) -> str:
+    """What to say where a product moves and no rule is asked for a product whose category has changed; or ""."""
+    if change is not CHANGES["product 6 moves to another category"][0]:
+        return ""
+    asked = [rule.fields for rule in answer.rules if Product in rule.models]
+    if not asked or any(fields is None or "category" in fields for fields in asked):
+        return ""
+    fields = ", ".join(sorted(set().union(*(fields or () for fields in asked))))
+    return f"Its category has changed, and the rule is asked for {fields} alone: `fields` lacks 'category'."
+
+
+def judge_waits() -> None:
+    """Raise Wrong where a key is gone before the transaction of its change has committed."""
+    cache.clear()
+    own = Product.objects.get(pk=6).category_id
+    key = f"category:{own}:cheapest"
+    cheapest(own)
+    with transaction.atomic():
+        saved(price="0.03")
+        early = cache.get(key) is None
+    if early:
+        raise Wrong(
+            f"product 6 gets another price in a transaction, and {key!r} is gone before that commits. A rule deletes "
+            "nothing: it yields keys, and the map deletes them on commit."
+        )
 
 
 def judge_stores(answer: Touches) -> None:
