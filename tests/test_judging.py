@@ -80,7 +80,7 @@ def test_what_cannot_be_put_back_is_said(bench: Bench, capsys: pytest.CaptureFix
 
     bench.empty_cache = gone  # type: ignore[method-assign]
     assert said(capsys, lambda n: 42) == (
-        "x.1 Right: 42. The bench could not empty the cache (ConnectionError): run boot() again."
+        "x.1 Right: 42. The bench could not empty the cache (ConnectionError: refused): run boot() again."
     )
 
 

@@ -81,7 +81,7 @@ def _on_bench(lab: Any, exercise: Exercise, run: Callable[[], Verdict], trouble:
         try:
             act()
         except Exception as error:
-            line = f"The bench could not {what} ({type(error).__name__}): run boot() again."
+            line = f"The bench could not {what} ({_first_line(error)}): run boot() again."
             if line not in trouble:
                 trouble.append(line)
 
