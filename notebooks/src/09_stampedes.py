@@ -381,10 +381,10 @@ predict(
 )
 
 # %% [markdown]
-# Each dot is a minute and a half with a TTL of two seconds, so forty expiries and more. Look at whether the dots rise with the traffic.
+# Each dot is a minute with a TTL of two seconds, so some thirty expiries. Look at whether the dots rise with the traffic.
 
 # %% tags=["claim:S2", "answer"]
-swarms = {rate: herds(a_minute(early(ttl=2), rate, seconds=90), apart=1) for rate in rates}
+swarms = {rate: herds(a_minute(early(ttl=2), rate), apart=1) for rate in rates}
 means = {rate: swarm["recomputations"][1:].mean() for rate, swarm in swarms.items()}
 alt = f"{means[125]:.1f} recomputations per expiry at 125 requests a second, {means[1000]:.1f} at 1,000"
 predicted = {"e": (rates, [theory.early_recomputations(1.0)] * len(rates))}
@@ -641,8 +641,8 @@ slide(wall, ttl=[3, 5, 10, 20], start=5, unit="s")
 #
 # ### Early recomputation and the lease on real workers · minute 45
 #
-# Four processes, eight threads each, and 32 visitors who ask for one of two pages, for a little over three seconds. To compute takes a fifth
-# of a second, an entry is fresh for three.
+# Four processes, eight threads each, and 32 visitors who ask for one of two pages, for a little over two seconds. To compute takes a fifth
+# of a second, an entry is fresh for two.
 
 # %%
 from tutorial_project.caching import early as xfetch
@@ -659,16 +659,16 @@ def slow(name):
 
 
 def real_early(request):
-    return HttpResponse(xfetch.get_or_set("early", lambda: slow("real_early"), 3))
+    return HttpResponse(xfetch.get_or_set("early", lambda: slow("real_early"), 2))
 
 
 def real_lease(request):
     protection = of_this_process.setdefault("protection", Protection(grace=GRACE))
-    return HttpResponse(protection.get_or_set("lease", lambda: slow("real_lease"), 3))
+    return HttpResponse(protection.get_or_set("lease", lambda: slow("real_lease"), 2))
 
 
 # %% tags=["nbval-ignore-output", "answer"] why="real threads: with early recomputation another number each time"
-asked, sizes = on_workers(3.6, real_early=real_early, real_lease=real_lease)
+asked, sizes = on_workers(2.6, real_early=real_early, real_lease=real_lease)
 for name, herd in sizes.items():
     print(f"{name}: the first visitor's {herd[0]}, then per expiry {herd[1:]}")
 
@@ -682,11 +682,11 @@ print(f"with early recomputation fewer than three in four of the 32 visitors: {m
 #
 # ### How eager? · minute 49
 #
-# What $\beta$ buys and costs, at a thousand requests a second and a TTL of two seconds, over forty expiries. The **lead** is how long before its
+# What $\beta$ buys and costs, at a thousand requests a second and a TTL of two seconds, over some thirty expiries. The **lead** is how long before its
 # end an entry begins to be recomputed. Theory says $\beta\Delta(\ln \lambda\beta\Delta + 0.577)$.
 
 # %% tags=["claim:S2", "answer"]
-eager_swarms = {beta: herds(a_minute(early(beta, ttl=2), RATE, seconds=90), apart=1) for beta in (0.7, 2.0)}
+eager_swarms = {beta: herds(a_minute(early(beta, ttl=2)), apart=1) for beta in (0.7, 2.0)}
 eagerness: dict[float, list[str]] = {}
 for beta, swarm in sorted((eager_swarms | {1.0: swarms[RATE]}).items()):
     expiry = (swarm["began"] + swarm["lasted"]).shift() + 2
