@@ -87,7 +87,7 @@ def test_one_demand_of_one_defence() -> None:
     assert found["cold", "lease"].meets and not found["cold", "get_or_set"].meets
 
 
-def test_what_took_too_long_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_busy_machine_has_spoilt_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
     def cold(fleet: Any) -> Outcome:
@@ -100,21 +100,6 @@ def test_what_took_too_long_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch
     found = trials.tried(({"a": "one", "b": "two"}, [cold]), again=[("cold", "b")])
     assert found is not None and ran == ["one", "two", "two", "two"]
     assert [outcome.meets for outcome in found.values()] == [False, True]
-
-
-def test_what_was_counted_is_never_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[str] = []
-
-    def cold(fleet: Any) -> Outcome:
-        ran.append(fleet)
-        outcome = Outcome("cold")
-        outcome.note("recovery (s)", 5.0, False)
-        outcome.note("computations", 2, False)
-        return outcome
-
-    monkeypatch.setattr(trials, "fleet_of", nullcontext)
-    trials.tried(({"b": "two"}, [cold]), again=[("cold", "b")])
-    assert ran == ["two"]
 
 
 def test_an_interrupt_ends_all_fleets_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -900,7 +900,7 @@ died
 #
 # A defence has to do all of this at once, and each of them is easy alone. Four failures and two ordinary days for five defences, and
 # everything for the lease: six fleets at the same time. It takes half a minute, most of it waiting for locks to run out. (They disturb each
-# other: where the lease or the lock only took too long, it is tried again, alone. What is counted is not tried again.)
+# other: what should hold for the lease or the lock, and does not, is tried again, alone.)
 #
 # Two parts of the lease have not been seen yet. Its **breaker** asks a cache server that does not answer only once in a while. Its
 # **slots** say how many computations a process may run while there is no cache.

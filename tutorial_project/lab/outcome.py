@@ -17,25 +17,16 @@ LONGEST = 20.0  # seconds after which a client counts as not answered
 
 @dataclass
 class Outcome:
-    """What came of a demand: whether it is met, what was `measured`, and in `says` what was missing.
-
-    What is measured in seconds has a name that ends in "(s)"; `late` is how many of the faults are of that kind.
-    """
+    """What came of a demand: whether it is met, what was `measured`, and in `says` what was missing."""
 
     demand: str
     measured: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
-    late: int = 0
 
     @property
     def meets(self) -> bool:
         """Whether nothing was missing."""
         return not self.faults
-
-    @property
-    def only_late(self) -> bool:
-        """Whether something was missing, and nothing but seconds: a busy machine may do that, and no more."""
-        return 0 < len(self.faults) == self.late
 
     @property
     def says(self) -> str:
@@ -47,7 +38,6 @@ class Outcome:
         self.measured[what] = value
         if not holds:
             self.faults.append(fault or f"{what}: {value}")
-            self.late += what.endswith("(s)")
 
     def served(self, answers: Sequence[Answer], silent: int, prefix: str = "") -> None:
         """Note who was served: no errors, and nobody without an answer."""

@@ -117,8 +117,7 @@ def tried(
     """Each round's defences under its demands, every defence of a round on a fleet of its own, all at the same time.
 
     A round is (defences by name, demands). Returns an `Outcome` by (demand's function, name of the defence). Six fleets
-    on two processors disturb each other: where one of `again` took too long, and nothing else was missing, it is tried
-    twice more, alone. What is counted is never tried again.
+    on two processors disturb each other: what is not met, and is one of `again`, is tried twice more, alone.
     """
     if not forkable():
         return None
@@ -131,7 +130,7 @@ def tried(
 
     found = {which: outcome for outcomes in side_by_side(one, trials) for which, outcome in outcomes.items()}
     for name, defence, demands in trials * (TRIES - 1):
-        spoilt = [demand for demand in demands if found[demand.__name__, name].only_late]
+        spoilt = [demand for demand in demands if not found[demand.__name__, name].meets]
         if spoilt := [demand for demand in spoilt if (demand.__name__, name) in again]:
             found |= one((name, defence, spoilt))
     return found
